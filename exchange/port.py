@@ -1,0 +1,79 @@
+"""What every venue must offer. Adapters raise nothing but `exchange.errors`."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from exchange.types import (
+    Acknowledgement,
+    InstrumentInfo,
+    OrderReport,
+    OrderRequest,
+    Quote,
+    SignedOrder,
+    SignedSplit,
+    SplitReport,
+    TradeReport,
+)
+
+
+class Exchange(Protocol):
+    """A venue that quotes prices and takes orders.
+
+    Reads raise `Unavailable` (or `Rejected` where the question itself is wrong).
+    `post` raises any of the three errors; after `OutcomeUnknown` ask `find_order`.
+    """
+
+    def instrument(self, symbol: str) -> InstrumentInfo:
+        """Describe one instrument; `Rejected('unknown_instrument')` when there is none."""
+
+    def quotes(self, symbols: Iterable[str]) -> Mapping[str, Quote]:
+        """Best prices of many instruments, one request per 500; unknown ones are left out."""
+
+    def sign(self, request: OrderRequest) -> SignedOrder:
+        """Sign without any request; the id is the one the venue will use."""
+
+    def post(self, signed: SignedOrder) -> Acknowledgement:
+        """Send the signed bytes; safe to repeat with the same ones."""
+
+    def cancel(self, order_id: str) -> bool:
+        """Cancel a resting order; `False` when the venue says it no longer rests."""
+
+    def find_order(self, order_id: str) -> OrderReport | None:
+        """Look an order up by id; `None` only when the venue says it does not know it."""
+
+    def trades(self, order_id: str, trade_ids: Sequence[str]) -> list[TradeReport]:
+        """Our part of the order's trades; `trade_ids` narrows the question where known."""
+
+    def balance(self, asset: str) -> Decimal:
+        """What the wallet holds of `collateral`, a token id or a spot asset, in whole units."""
+
+
+class Minter(Protocol):
+    """Whoever turns collateral into outcome tokens for the wallet."""
+
+    wallet: str
+
+    def next_nonce(self) -> int:
+        """The nonce the wallet's next transaction must carry."""
+
+    def sign_split(
+        self, condition_id: str, neg_risk: bool, quantity: Decimal, nonce: int
+    ) -> SignedSplit:
+        """Sign a split of `quantity` collateral into as many of each outcome; sends nothing."""
+
+    def submit(self, signed: SignedSplit) -> str:
+        """Send the signed bytes and return the transaction id.
+
+        `Rejected('nonce')` says that these bytes can never execute any more.
+        """
+
+    def find_split(self, signed: SignedSplit, transaction_id: str) -> SplitReport | None:
+        """Look a submitted split up, by `transaction_id` or, where empty, by wallet and nonce.
+
+        `None` only when the relayer says it does not know it.
+        """
+
+    def now(self) -> datetime:
+        """The chain's idea of the time, to judge deadlines by."""
