@@ -5,7 +5,7 @@ class ExchangeError(Exception):
     """Base of everything a venue can do to us; the text may be shown to a user."""
 
 
-class Unavailable(ExchangeError):
+class Unavailable(ExchangeError):  # noqa: N818
     """Nothing happened at the venue: try again later.
 
     Raised when the request provably had no effect (connection refused, engine
@@ -18,7 +18,7 @@ class Unavailable(ExchangeError):
         self.retry_after = retry_after
 
 
-class Rejected(ExchangeError):
+class Rejected(ExchangeError):  # noqa: N818
     """The venue's final no. `code` is one of `exchange.types.RejectionCode`."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -26,9 +26,18 @@ class Rejected(ExchangeError):
         self.code = code
 
 
-class OutcomeUnknown(ExchangeError):
+class OutcomeUnknown(ExchangeError):  # noqa: N818
     """The venue may or may not have done it: look it up by id before anything else.
 
     Raised when a request that changes something got no answer, a 5xx, or one
     that does not parse.
     """
+
+
+class OtherOrderId(OutcomeUnknown):
+    """The venue calls our order by another id than we computed: stop all sending and alarm."""
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(f"the venue answered order id {found}, expected {expected}")
+        self.expected = expected
+        self.found = found

@@ -1,0 +1,194 @@
+"""Public reads: prices, instruments, fees. Needs no key and does not load the official client."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from exchange.errors import Rejected, Unavailable
+from exchange.polymarket.connections import Connection
+from exchange.polymarket.failures import Trouble
+from exchange.polymarket.signing import token_number
+from exchange.polymarket.wire import Unreadable, decimal
+from exchange.quantising import QUANTITY_STEP, require_known_tick
+from exchange.types import InstrumentInfo, Quote, RejectionCode
+
+TOKENS_PER_REQUEST = 500
+_FEE_STEP = Decimal("0.00001")
+
+
+@dataclass(frozen=True, slots=True)
+class FeeSchedule:
+    """A market's taker fee: quantity * rate * (price * (1 - price)) ** exponent."""
+
+    rate: Decimal = Decimal(0)
+    exponent: Decimal = Decimal(0)
+    taker_only: bool = True
+
+    def fee(self, quantity: Decimal, price: Decimal, *, is_taker: bool) -> Decimal:
+        """Return the fee in collateral, to 5 decimals (docs.polymarket.com/trading/fees)."""
+        if self.taker_only and not is_taker:
+            return Decimal(0)
+        fee = quantity * self.rate * (price * (1 - price)) ** self.exponent
+        return fee.quantize(_FEE_STEP, rounding=ROUND_HALF_UP)
+
+
+class MarketData:
+    """The venue's public side."""
+
+    def __init__(self, clob: Connection, gamma: Connection) -> None:
+        self._clob = clob
+        self._gamma = gamma
+        self._fees: dict[str, FeeSchedule] = {}
+        self._tokens_per_request = TOKENS_PER_REQUEST
+
+    def quotes(self, symbols: Iterable[str]) -> dict[str, Quote]:
+        """Return best bid and ask of many tokens, one request per 500.
+
+        Tokens without any price are left out; so are texts that are no token ids.
+        """
+        tokens = [token for token in dict.fromkeys(symbols) if token.isascii() and token.isdigit()]
+        found: dict[str, Quote] = {}
+        while tokens:
+            batch = tokens[: self._tokens_per_request]
+            try:
+                answer = self._clob.post("/prices", list(_price_rows(batch)))
+            except Trouble as trouble:
+                if self._is_too_long(trouble, len(batch)):
+                    continue
+                raise trouble.of_reading() from None
+            found.update(_quotes(answer, batch, datetime.now(UTC)))
+            tokens = tokens[len(batch) :]
+        return found
+
+    def _is_too_long(self, trouble: Trouble, sent: int) -> bool:
+        # The venue documents no cap for /prices; should it count rows (two per token)
+        # instead of tokens, learn that once and go on with half.
+        if trouble.status not in (400, 413) or "exceeds the limit" not in str(trouble):
+            return False
+        self._tokens_per_request = min(self._tokens_per_request, sent // 2)
+        return self._tokens_per_request > 0
+
+    def instrument(self, symbol: str) -> InstrumentInfo:
+        """Describe an outcome token; `Rejected` for anything that cannot be traded here."""
+        token_number(symbol)
+        try:
+            condition_id = str(self._clob.get(f"/markets-by-token/{symbol}")["condition_id"])
+            market = self._clob.get(f"/clob-markets/{condition_id}")
+            details = self._details(condition_id)
+            self._fees[condition_id] = _fee_schedule(market)
+            return _instrument(symbol, condition_id, market, details)
+        except Trouble as trouble:
+            raise trouble.of_reading() from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise Unavailable(
+                f"Polymarket's description of {symbol} is unreadable: {error}"
+            ) from None
+
+    def fee_schedule(self, condition_id: str) -> FeeSchedule:
+        """Return a market's fees, asked for once per process."""
+        if (known := self._fees.get(condition_id)) is not None:
+            return known
+        try:
+            schedule = _fee_schedule(self._clob.get(f"/clob-markets/{condition_id}"))
+        except Trouble as trouble:
+            raise trouble.of_reading() from None
+        except (TypeError, ValueError) as error:
+            raise Unavailable(
+                f"Polymarket's fees of {condition_id} are unreadable: {error}"
+            ) from None
+        return self._fees.setdefault(condition_id, schedule)
+
+    def _details(self, condition_id: str) -> Mapping[str, Any]:
+        # Gamma hides closed markets unless asked for them (since 2026-04-09).
+        for closed in ("false", "true"):
+            answer = self._gamma.get(
+                "/markets/keyset",
+                {"condition_ids": condition_id, "closed": closed, "limit": "1"},
+            )
+            rows = answer.get("markets") or answer.get("data") or []
+            if rows:
+                details: Mapping[str, Any] = rows[0]
+                return details
+        return {}
+
+
+def _price_rows(tokens: Sequence[str]) -> Iterator[dict[str, str]]:
+    for token in tokens:
+        yield {"token_id": token, "side": "BUY"}
+        yield {"token_id": token, "side": "SELL"}
+
+
+def _quotes(answer: object, tokens: Sequence[str], now: datetime) -> Iterator[tuple[str, Quote]]:
+    if not isinstance(answer, Mapping):
+        raise Unavailable(f"expected prices by token, found {type(answer).__name__}")
+    for token in tokens:
+        sides = answer.get(token)
+        if not isinstance(sides, Mapping):
+            continue
+        # side BUY is what buyers bid, SELL what sellers ask
+        # (docs.polymarket.com/api-reference/market-data/get-market-price)
+        try:
+            bid, ask = _price(sides.get("BUY")), _price(sides.get("SELL"))
+        except Unreadable as error:
+            raise Unavailable(f"Polymarket's prices of {token} are unreadable: {error}") from None
+        if bid is not None or ask is not None:
+            yield token, Quote(token, bid, ask, now)
+
+
+def _price(value: object) -> Decimal | None:
+    if value is None or value == "":
+        return None
+    price = decimal(value)
+    return price if 0 < price < 1 else None
+
+
+def _fee_schedule(market: Mapping[str, Any]) -> FeeSchedule:
+    fees = market.get("fd")
+    if not isinstance(fees, Mapping):
+        return FeeSchedule()
+    return FeeSchedule(decimal(fees.get("r", 0)), decimal(fees.get("e", 0)), fees.get("to", True))
+
+
+def _instrument(
+    symbol: str, condition_id: str, market: Mapping[str, Any], details: Mapping[str, Any]
+) -> InstrumentInfo:
+    version = str(details.get("version") or "v1").lower()
+    if version != "v1":
+        raise Rejected(
+            RejectionCode.UNKNOWN_INSTRUMENT,
+            f"{symbol} belongs to a market of Polymarket's Protocol {version.upper()}, "
+            "which is not supported",
+        )
+    tokens = {str(token["t"]): str(token.get("o", "")) for token in market["t"]}
+    if symbol not in tokens:
+        raise Unreadable("the market does not name this token")
+    tick_size = decimal(market["mts"])
+    require_known_tick(tick_size)
+    fees = _fee_schedule(market)
+    return InstrumentInfo(
+        symbol=symbol,
+        venue="polymarket",
+        tick_size=tick_size,
+        min_quantity=decimal(market["mos"]),
+        quantity_step=QUANTITY_STEP,
+        base_asset=symbol,
+        quote_asset="collateral",
+        condition_id=condition_id,
+        complement=next((token for token in tokens if token != symbol), ""),
+        outcome=tokens[symbol],
+        question=str(details.get("question") or ""),
+        neg_risk=market.get("nr") is True,
+        fee_rate=fees.rate,
+        fee_exponent=int(fees.exponent),
+        accepting_orders=_is_open(details),
+    )
+
+
+def _is_open(details: Mapping[str, Any]) -> bool:
+    return (
+        details.get("closed") is not True
+        and details.get("acceptingOrders") is not False
+        and details.get("active") is not False
+    )

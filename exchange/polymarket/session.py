@@ -1,0 +1,105 @@
+"""An authenticated session with the CLOB: credentials derived once per process, then kept."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from exchange.errors import ExchangeError, Rejected, Unavailable
+from exchange.per_process import PerProcess
+from exchange.polymarket.connections import Connection
+from exchange.polymarket.failures import Trouble
+from exchange.polymarket.settings import Account, Credentials
+from exchange.types import RejectionCode
+
+if TYPE_CHECKING:
+    from exchange.polymarket.internals import Transport
+
+log = structlog.get_logger(__name__)
+
+
+class Session:
+    """Sends requests signed with the account's API key.
+
+    A key the venue no longer knows (401) is derived again once, unless it was given:
+    a 401 proves that the request itself had no effect.
+    """
+
+    def __init__(self, connection: Connection, account: Account) -> None:
+        self._connection = connection
+        self._account = account
+        self._logins = PerProcess(_Login)
+
+    def get(self, path: str, params: Mapping[str, str | int] | None = None) -> Any:
+        """Return the JSON answer of an authenticated read; raises `Trouble` or our errors."""
+        return self._request(lambda transport, key: transport.get(path, params))
+
+    def post(self, path: str, body_for: Callable[[str], object]) -> Any:
+        """Post what `body_for` makes of the API key (the order's `owner`)."""
+        return self._request(lambda transport, key: transport.post(path, body_for(key)))
+
+    def delete(self, path: str, body: object) -> Any:
+        """Return the JSON answer of an authenticated DELETE."""
+        return self._request(lambda transport, key: transport.delete(path, body))
+
+    def log_in(self) -> None:
+        """Load the client and the credentials now, so that the first order does not wait for it."""
+        self._logins.get().transport_for(self._connection, self._account)
+
+    def _request(self, send: Callable[["Transport", str], Any]) -> Any:
+        login = self._logins.get()
+        transport, key = login.transport_for(self._connection, self._account)
+        try:
+            return send(transport, key)
+        except Trouble as trouble:
+            if trouble.status != 401 or self._account.credentials is not None:
+                raise
+        login.forget(key)
+        transport, key = login.transport_for(self._connection, self._account)
+        return send(transport, key)
+
+
+class _Login:
+    """One process's transport and API key; made under a lock, since deriving takes two requests."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._current: tuple[Transport, str] | None = None
+
+    def transport_for(self, connection: Connection, account: Account) -> "tuple[Transport, str]":
+        if (current := self._current) is not None:
+            return current
+        with self._lock:
+            if self._current is None:
+                from exchange.polymarket import internals
+
+                credentials = account.credentials or _derive(connection, account.private_key)
+                transport = internals.clob_transport(connection, account.private_key, credentials)
+                self._current = (transport, credentials.key)
+            return self._current
+
+    def forget(self, key: str) -> None:
+        with self._lock:
+            if self._current is not None and self._current[1] == key:
+                self._current = None
+
+
+def _derive(connection: Connection, private_key: str) -> Credentials:
+    from exchange.polymarket import internals
+
+    try:
+        credentials = internals.derive_credentials(connection, private_key, int(time.time()))
+    except Trouble as trouble:
+        raise _not_logged_in(trouble) from None
+    log.info("polymarket_credentials_derived")
+    return credentials
+
+
+def _not_logged_in(trouble: Trouble) -> ExchangeError:
+    """A failed login says nothing about the order behind it: never a final no to that."""
+    error = trouble.of_reading()
+    if isinstance(error, Rejected) and error.code != RejectionCode.NOT_ALLOWED:
+        return Unavailable(str(error), retry_after=trouble.retry_after)
+    return error

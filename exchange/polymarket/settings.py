@@ -1,0 +1,55 @@
+"""Where the venue is and who trades there: plain values, secrets kept out of every repr."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Base addresses of the venue's services; the defaults are production's."""
+
+    clob: str = "https://clob.polymarket.com"
+    gamma: str = "https://gamma-api.polymarket.com"
+    data: str = "https://data-api.polymarket.com"
+    relayer: str = "https://relayer-v2.polymarket.com"
+    rpc: str = "https://polygon.drpc.org"
+
+    @classmethod
+    def paper(cls, base: str) -> "Endpoints":
+        """Return the paper exchange's addresses, all of them one local process."""
+        base = base.rstrip("/")
+        return cls(clob=base, gamma=base, data=base, relayer=base, rpc=f"{base}/rpc")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A CLOB API key; it signs requests, not orders."""
+
+    key: str = field(repr=False)
+    secret: str = field(repr=False)
+    passphrase: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The key that signs and the wallet that trades.
+
+    `wallet` empty means the key's deposit wallet. `credentials` left out are derived
+    from the key on first use. The relayer key is what production asks of a deposit
+    wallet that wants to mint; its address is the signer's where left empty.
+    """
+
+    private_key: str = field(repr=False)
+    wallet: str = ""
+    credentials: Credentials | None = None
+    relayer_key: str = field(default="", repr=False)
+    relayer_address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds, as the official client has them."""
+
+    connect: float = 5.0
+    read: float = 10.0
+    write: float = 10.0
+    pool: float = 2.0
