@@ -1,0 +1,80 @@
+"""`make test`: pytest with a Postgres and a Redis of its own, in a home that goes away."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+
+from launch.command import Command
+from launch.environment import PRIVATE
+from launch.postgres import EmbeddedPostgres
+from launch.redis import EmbeddedRedis
+from polytrader.configuration import ROOT
+
+_PASSWORD = "test"  # noqa: S105 - of servers on loopback that live for one run
+_CONFIGURATION = PRIVATE | {
+    *("EXCHANGE", "PORT", "HOST", "PAPER_PORT", "FLOWER_PORT", "SECRET_KEY", "ALLOWED_HOSTS"),
+    *("DEBUG", "POLY_WALLET", "POLYGON_RPC_URL", "WEBHOOK_URL", "WEBHOOK_SECRET"),
+}
+# Nothing outlives the run, so nothing need be flushed; every xdist worker has its connections.
+_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "max_connections": "300"}
+
+
+def test(arguments: Sequence[str]) -> int:
+    """Run pytest with the arguments and return its exit status. Raises LaunchError."""
+    home = Path(tempfile.mkdtemp(prefix="polytrader-test-"))
+    postgres = EmbeddedPostgres(home / "postgres", password=_PASSWORD, settings=_SETTINGS)
+    redis = EmbeddedRedis(home / "redis", password=_PASSWORD)
+    try:
+        addresses = {"DATABASE_URL": postgres.start(), "REDIS_URL": redis.start()}
+        return _run_pytest(arguments, environment(home, addresses, os.environ))
+    finally:
+        redis.stop()
+        postgres.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def environment(
+    home: Path, addresses: Mapping[str, str], base: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the tests' environment: nothing of the installation, its `.env` or its keys."""
+    kept = {name: value for name, value in base.items() if name not in _CONFIGURATION}
+    return kept | {
+        **addresses,
+        "EXCHANGE": "paper",
+        "POLYTRADER_HOME": str(home),
+        "POLYTRADER_DOTENV": "",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{base.get('PATH', os.defpath)}",
+    }
+
+
+def pytest_arguments(arguments: Sequence[str]) -> list[str]:
+    """Add `-n auto` unless the arguments choose for themselves."""
+    chosen = any(
+        text.startswith(("-n", "--numprocesses", "--dist", "--pdb", "-pno:xdist", "no:xdist"))
+        for text in arguments
+    )
+    return [*([] if chosen else ["-n", "auto"]), *arguments]
+
+
+def _run_pytest(arguments: Sequence[str], told: Mapping[str, str]) -> int:
+    tied = Command("pytest", (), told, ROOT, death_signal=signal.SIGTERM).popen_arguments()
+    process = subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "pytest", *pytest_arguments(arguments)],
+        **tied | {"start_new_session": False, "stdin": None},  # a person's terminal: Ctrl-C, pdb
+    )
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        if number != signal.SIGINT or not os.isatty(0):  # a terminal tells it by itself
+            process.send_signal(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, pass_on)
+    return process.wait()
