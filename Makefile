@@ -1,0 +1,45 @@
+# Two commands matter: `make run` and `make test`. .venv is made on demand from the lock files.
+SHELL := /bin/sh
+PYTHON ?=
+ARGS ?=
+BIN := .venv/bin
+SETUP := PYTHON="$(PYTHON)" sh launch/setup.sh
+
+.PHONY: run dev test lint bench clean lock environment development
+.NOTPARALLEL:
+
+run: environment
+	@exec $(BIN)/python -m launch run
+
+dev: environment
+	@exec $(BIN)/python -m launch run --reload
+
+test: development
+	@exec $(BIN)/python -m launch test $(ARGS)
+
+lint: development
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy .
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+bench: environment
+	@for file in bench/*.py; do \
+	  case "$$file" in bench/__init__.py|bench/\*.py) continue;; esac; \
+	  echo "== $$file"; $(BIN)/python "$$file" $(ARGS) || exit 1; \
+	done
+
+clean: environment
+	@exec $(BIN)/python -m launch clean
+
+# Needs uv, which writes no registry's address into these files.
+lock:
+	uv pip compile --python-version 3.11 --generate-hashes --no-header $(ARGS) requirements.in -o requirements.txt
+	uv pip compile --python-version 3.11 --generate-hashes --no-header $(ARGS) -c requirements.txt requirements-dev.in -o requirements-dev.txt
+
+environment:
+	@$(SETUP) requirements.txt
+
+development:
+	@$(SETUP) requirements-dev.txt
