@@ -53,7 +53,9 @@ class Exchange(Protocol):
 class Minter(Protocol):
     """Whoever turns collateral into outcome tokens for the wallet."""
 
-    wallet: str
+    @property
+    def wallet(self) -> str:
+        """The address that splits and receives the tokens."""
 
     def next_nonce(self) -> int:
         """The nonce the wallet's next transaction must carry."""

@@ -1,0 +1,32 @@
+"""The mint queue in numbers, counted from rows."""
+
+from typing import Any
+
+from django.db.models import Count
+from django.utils import timezone
+
+from minting import pausing
+from minting.models import Mint
+from minting.splitting import QUEUE
+
+
+def queue_status() -> dict[str, Any]:
+    """Count the mint requests by state; the age of the oldest that waits, in seconds."""
+    counts = dict(Mint.objects.values_list("status").annotate(Count("pk")).order_by())
+    oldest = (
+        Mint.objects.filter(status__in=["requested", "delayed"])
+        .order_by("created_at")
+        .values_list("created_at", flat=True)
+        .first()
+    )
+    return {
+        "waiting": counts.get("requested", 0),
+        "active": counts.get("sent", 0),
+        "completed": counts.get("confirmed", 0),
+        "failed": counts.get("failed", 0),
+        "delayed": counts.get("delayed", 0),
+        "isPaused": pausing.is_paused(QUEUE),
+        "oldestWaitingSeconds": 0
+        if oldest is None
+        else int((timezone.now() - oldest).total_seconds()),
+    }

@@ -1,0 +1,101 @@
+"""Balances: compare our book with what the venue says the wallet holds, and book what came from outside."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import structlog
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from exchange.errors import ExchangeError
+from orders import ledger
+from orders.models import Entry, Fill, Order, Position
+from orders.venues import venue
+
+log = structlog.get_logger()
+
+QUIET_FOR = timedelta(seconds=5)
+"""The venue's balance is a cache: compare only what has not moved for a moment."""
+
+
+def opened(asset: str, venue_name: str) -> Position:
+    """The position of an asset, opened with what the venue says is held.
+
+    Raises `Unavailable` when the venue cannot be asked and the asset is new to us.
+    """
+    position = Position.objects.filter(asset=asset, compared_at__isnull=False).first()
+    if position is not None:
+        return position
+    compare(asset, venue_name)
+    return Position.objects.get(asset=asset)
+
+
+def compare(asset: str, venue_name: str) -> bool:
+    """Compare one asset with the venue; book a difference that nothing of ours explains.
+
+    Returns whether the two agree now. While something of ours is in flight the
+    comparison waits for a later sweep: `False`.
+    """
+    last_seen = _last_entry(asset)
+    balance = venue(venue_name).balance(asset)
+    with transaction.atomic():
+        position = ledger.lock([asset], venue_name)[asset]
+        is_new = position.compared_at is None
+        if _in_flight(asset) or _last_entry(asset) != last_seen:
+            return False
+        if not is_new and _moved_just_now(position):
+            return False
+        difference = balance - position.settled
+        now = timezone.now()
+        if difference:
+            kind = "opening" if is_new else "outside"
+            ledger.post(position, kind, now.isoformat(), matched=difference, settled=difference)
+            log.info("balance_booked", asset=asset, kind=kind, difference=str(difference))
+        Position.objects.filter(pk=position.pk).update(
+            venue_balance=balance, compared_at=now, updated_at=now
+        )
+    return True
+
+
+def sweep() -> int:
+    """Compare every position; a venue that does not answer is tried again by the next sweep."""
+    done = 0
+    for position in Position.objects.order_by("compared_at"):
+        try:
+            done += compare(position.asset, position.venue)
+        except ExchangeError as error:
+            log.warning("balance_not_compared", asset=position.asset, error=str(error))
+    return done
+
+
+def held(asset: str) -> Decimal:
+    """What the wallet holds of an asset by our book, settled or settling."""
+    position = Position.objects.filter(asset=asset).first()
+    return Decimal(0) if position is None else max(position.matched, position.settled)
+
+
+def _last_entry(asset: str) -> int | None:
+    return (
+        Entry.objects.filter(position__asset=asset)
+        .order_by("-id")
+        .values_list("id", flat=True)
+        .first()
+    )
+
+
+def _in_flight(asset: str) -> bool:
+    """Whether an order, a trade or a split of ours may move this asset at the venue."""
+    touches = Q(instrument__base_asset=asset) | Q(instrument__quote_asset=asset)
+    if Order.objects.filter(touches, status__in=["sent", "open"]).exists():
+        return True
+    of_fill = Q(order__instrument__base_asset=asset) | Q(order__instrument__quote_asset=asset)
+    if Fill.objects.filter(of_fill, status="matched").exists():
+        return True
+    position = Position.objects.filter(asset=asset).first()
+    return position is not None and position.pending_transactions > 0
+
+
+def _moved_just_now(position: Position) -> bool:
+    since = timezone.now() - QUIET_FOR
+    return Entry.objects.filter(position=position, created_at__gt=since).exists()

@@ -1,0 +1,70 @@
+"""Instruments and their opening balances: made when first asked for, kept up to date by a sweep."""
+
+from datetime import timedelta
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from exchange.errors import ExchangeError, Rejected, Unavailable
+from exchange.types import InstrumentInfo
+from orders.models import Instrument
+from orders.venues import venue, venue_name
+
+log = structlog.get_logger()
+
+FRESH_FOR = timedelta(minutes=5)
+
+
+def known(symbol: str) -> Instrument:
+    """The instrument of a symbol, described by the venue when we do not have it yet.
+
+    Raises `Rejected('unknown_instrument')`, or `Unavailable` when the venue
+    cannot be asked and we have not seen the symbol before.
+    """
+    found = Instrument.objects.filter(symbol=symbol).first()
+    if found is not None:
+        return found
+    info = venue(venue_name(symbol)).instrument(symbol)
+    if not info.accepting_orders:
+        raise Rejected("market_closed", "the market is closed or takes no orders")
+    return _store(info)
+
+
+def _store(info: InstrumentInfo) -> Instrument:
+    columns = {
+        "venue": info.venue,
+        "base_asset": info.base_asset,
+        "quote_asset": info.quote_asset,
+        "tick_size": info.tick_size,
+        "min_quantity": info.min_quantity,
+        "quantity_step": info.quantity_step,
+        "condition_id": info.condition_id,
+        "complement": info.complement,
+        "outcome": info.outcome,
+        "question": info.question,
+        "neg_risk": info.neg_risk,
+        "fee_rate": info.fee_rate,
+        "fee_exponent": info.fee_exponent,
+        "accepting_orders": info.accepting_orders,
+        "updated_at": timezone.now(),
+    }
+    with transaction.atomic():
+        row, _ = Instrument.objects.update_or_create(symbol=info.symbol, defaults=columns)
+    return row
+
+
+def refresh(limit: int = 20) -> int:
+    """Ask the venues again about the instruments described longest ago (tick size, closing)."""
+    due = Instrument.objects.filter(updated_at__lt=timezone.now() - FRESH_FOR)
+    rows = list(due.order_by("updated_at")[:limit])
+    for row in rows:
+        try:
+            _store(venue(row.venue).instrument(row.symbol))
+        except Unavailable as error:
+            log.warning("instrument_not_refreshed", symbol=row.symbol, error=str(error))
+            return 0
+        except ExchangeError as error:
+            log.error("instrument_refused", symbol=row.symbol, error=str(error))
+            row.note(accepting_orders=False)
+    return len(rows)

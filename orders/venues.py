@@ -1,0 +1,116 @@
+"""Which adapter trades what: one per venue and process, made from the configuration when first used."""
+
+import os
+import re
+import threading
+from collections.abc import Callable
+
+from django.conf import settings
+
+from exchange.errors import Rejected
+from exchange.polymarket.settings import Account, Credentials, Endpoints
+from exchange.port import Exchange, Minter
+from exchange.types import RejectionCode
+from orders.models import Instrument
+from polytrader.configuration import Configuration
+
+TOKEN_ID = re.compile(r"[0-9]{10,78}\Z")
+SPOT_SYMBOL = re.compile(r"[A-Z0-9]{5,20}\Z")
+
+_lock = threading.RLock()
+_made: dict[tuple[int, str], object] = {}
+
+
+def venue_name(symbol: str) -> str:
+    """`polymarket` for a decimal token id, `binance` for a spot symbol, else refuse."""
+    if TOKEN_ID.match(symbol):
+        return "polymarket"
+    if SPOT_SYMBOL.match(symbol) and not symbol.isdigit():
+        return "binance"
+    raise Rejected(
+        RejectionCode.UNKNOWN_INSTRUMENT,
+        "expected a Polymarket token id or a spot symbol such as BTCUSDT",
+    )
+
+
+def venue(name: str) -> Exchange:
+    """The adapter of a venue by its name."""
+    return _once(name, {"polymarket": _polymarket, "binance": _binance}[name])  # type: ignore[return-value]
+
+
+def venue_of(instrument: Instrument) -> Exchange:
+    """The adapter that trades this instrument."""
+    return venue(instrument.venue)
+
+
+def minter() -> Minter:
+    """Whoever mints for the installation's wallet."""
+    return _once("minter", _minter)  # type: ignore[return-value]
+
+
+def _once(name: str, make: Callable[[], object]) -> object:
+    """One object per process, made after any fork."""
+    key = (os.getpid(), name)
+    with _lock:
+        if key not in _made:
+            _made[key] = make()
+        return _made[key]
+
+
+def forget() -> None:
+    """Drop all adapters, so that the next use reads the configuration again (tests)."""
+    with _lock:
+        _made.clear()
+
+
+def _polymarket() -> Exchange:
+    from exchange.polymarket.trading import PolymarketExchange
+
+    return PolymarketExchange(_endpoints(), _account())
+
+
+def _minter() -> Minter:
+    from exchange.polymarket.minting import PolymarketMinter
+
+    account = _account()
+    if account is None:
+        raise Rejected(RejectionCode.NOT_ALLOWED, "this process has no signing key; it cannot mint")
+    return PolymarketMinter(_endpoints(), account)
+
+
+def _binance() -> Exchange:
+    from exchange.binance.client import DEFAULT_BASE_URL
+    from exchange.binance.trading import BinanceExchange
+
+    told: Configuration = settings.CONFIGURATION
+    base = paper_url() if told.exchange == "paper" else DEFAULT_BASE_URL
+    return BinanceExchange(base, told.binance_api_key or "", told.binance_api_secret or "")
+
+
+def paper_url() -> str:
+    """The local paper exchange."""
+    return f"http://127.0.0.1:{settings.CONFIGURATION.paper_port}"
+
+
+def _endpoints() -> Endpoints:
+    told: Configuration = settings.CONFIGURATION
+    if told.exchange == "paper":
+        return Endpoints.paper(paper_url())
+    return Endpoints(rpc=told.rpc_url) if told.rpc_url else Endpoints()
+
+
+def _account() -> Account | None:
+    """Who trades; `None` in a process that is handed no key."""
+    told: Configuration = settings.CONFIGURATION
+    if not told.private_key:
+        return None
+    credentials = None
+    if told.api_key and told.api_secret and told.api_passphrase:
+        credentials = Credentials(told.api_key, told.api_secret, told.api_passphrase)
+    return Account(
+        private_key=told.private_key,
+        wallet=told.wallet or "",
+        credentials=credentials,
+        relayer_key=told.relayer_key or "",
+        relayer_address=told.relayer_address or "",
+    )

@@ -1,0 +1,74 @@
+"""Idempotency keys: the same key and body get the same answer, also when they race."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from polytrader.errors import ApiError
+from polytrader.json import Encoded, encode
+from polytrader.models import LONGEST_KEY, ApiToken, IdempotentAnswer
+
+KEPT_FOR = timedelta(hours=24)
+
+
+def once(request: Request, act: Callable[[], Response]) -> Response:
+    """Do `act` in one transaction, at most once per `Idempotency-Key` of a token.
+
+    A concurrent duplicate waits for the first and gets its answer; a key reused
+    with another body or path is 422. Without the header, `act` simply happens.
+    A refusal (4xx) rolls everything back and is not remembered: nothing was done.
+    """
+    _ = request.data  # a body that is not JSON is refused before anything happens
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        with transaction.atomic():
+            return act()
+    if not 0 < len(key) <= LONGEST_KEY:
+        raise ApiError(400, "bad_idempotency_key", f"expected 1 to {LONGEST_KEY} characters")
+    with transaction.atomic():
+        answer = _claim(request, key)
+        if answer.status_code is not None:
+            return _remembered(answer)
+        response = act()
+        answer.status_code = response.status_code
+        answer.body = encode(response.data)
+        answer.save(update_fields=["status_code", "body"])
+        return response
+
+
+def _claim(request: Request, key: str) -> IdempotentAnswer:
+    token = request.auth
+    if not isinstance(token, ApiToken):
+        raise ApiError(401, "not_authenticated", "an Idempotency-Key needs a token")
+    body: bytes = getattr(request, "raw_body", b"")
+    digest = hashlib.sha256(request.path.encode() + b"\0" + body).hexdigest()
+    IdempotentAnswer.objects.filter(
+        token=token, key=key, created_at__lt=timezone.now() - KEPT_FOR
+    ).delete()
+    IdempotentAnswer.objects.bulk_create(
+        [IdempotentAnswer(token=token, key=key, path=request.path, digest=digest)],
+        ignore_conflicts=True,
+    )
+    answer = IdempotentAnswer.objects.select_for_update().get(token=token, key=key)
+    if answer.digest != digest:
+        raise ApiError(
+            status.HTTP_422_UNPROCESSABLE_ENTITY,
+            "idempotency_key_reused",
+            "this Idempotency-Key was used with another request; use a new key",
+        )
+    return answer
+
+
+def _remembered(answer: IdempotentAnswer) -> Response:
+    return Response(Encoded(bytes(answer.body or b"")), status=answer.status_code)
+
+
+def forget_old() -> None:
+    """Delete answers older than they are kept."""
+    IdempotentAnswer.objects.filter(created_at__lt=timezone.now() - KEPT_FOR).delete()

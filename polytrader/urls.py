@@ -1,0 +1,27 @@
+"""Every address of the web process."""
+
+from django.contrib import admin
+from django.urls import path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from minting.api import MintQueueStats
+from operations.api import QueueStatus, healthz, readyz
+from trailing import api as trailing
+
+handler404 = "polytrader.errors.not_found"
+handler500 = "polytrader.errors.server_error"
+
+urlpatterns = [
+    path("healthz", healthz),
+    path("readyz", readyz),
+    path("admin/", admin.site.urls),
+    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema")),
+    path("api/trailing-stops", trailing.TrailingStops.as_view()),
+    path("api/trailing-stops/<str:state_key>", trailing.OneTrailingStop.as_view()),
+    path("api/trailing-stops/<str:state_key>/cancel", trailing.CancelTrailingStop.as_view()),
+    path("api/trailing-stops/<str:state_key>/events", trailing.TrailingStopEvents.as_view()),
+    path("api/queue-status", QueueStatus.as_view()),
+    path("strategy/mint-queue/stats", MintQueueStats.as_view()),
+    path("strategy/mint-queue/status", MintQueueStats.as_view()),
+]

@@ -1,0 +1,103 @@
+"""The HTTP face of trailing stops."""
+
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from polytrader.errors import ApiError, conflict
+from polytrader.idempotency import once
+from polytrader.json import Number
+from polytrader.paging import Pages
+from trailing import creating
+from trailing.models import TrailingStop
+from trailing.showing import show_event, show_stop, with_exits
+
+
+class TrailingStops(APIView):
+    """`GET` lists stops, newest first; `POST` makes one."""
+
+    def get(self, request: Request) -> Response:
+        """List stops, filtered by `status`, `symbol` and `strategy`."""
+        rows = with_exits(TrailingStop.objects.order_by("-created_at", "-pk"))
+        status = request.query_params.get("status")
+        if status is not None and status not in TrailingStop.STATES:
+            raise ApiError(
+                400, "invalid", f"status: expected one of {', '.join(TrailingStop.STATES)}"
+            )
+        if status is not None:
+            rows = rows.filter(status=status)
+        if symbol := request.query_params.get("symbol"):
+            rows = rows.filter(instrument__symbol=symbol)
+        if strategy := request.query_params.get("strategy"):
+            rows = rows.filter(strategy=strategy)
+        pages = Pages()
+        page = pages.paginate_queryset(rows, request, view=self)
+        now = timezone.now()
+        return pages.get_paginated_response([show_stop(stop, now) for stop in page or []])
+
+    def post(self, request: Request) -> Response:
+        """Check the body, make the stop, answer 201 with its key."""
+        return once(request, lambda: _create(request.data))
+
+
+def _create(data: Any) -> Response:
+    wanted = creating.read_request(data)
+    stop = creating.create(wanted)
+    simulation = "" if settings.CONFIGURATION.exchange == "live" else " simulation"
+    body = {
+        "message": f"Trailing stop{simulation} started for {stop.instrument.symbol}",
+        "stateKey": stop.state_key,
+        "status": stop.status,
+        "entryPrice": Number(stop.entry_price),
+        "triggerPrice": Number(stop.current_trigger_price),
+        "system": "Celery",
+    }
+    if wanted.warnings:
+        body["warnings"] = list(wanted.warnings)
+    return Response(body, status=201)
+
+
+class OneTrailingStop(APIView):
+    """One stop by its key."""
+
+    def get(self, request: Request, state_key: str) -> Response:
+        """Show the stop with its exit orders."""
+        return Response(show_stop(find(state_key), timezone.now()))
+
+
+class CancelTrailingStop(APIView):
+    """`POST` cancels a stop that has not triggered."""
+
+    def post(self, request: Request, state_key: str) -> Response:
+        """Cancel; 409 once it has triggered or ended."""
+
+        def act() -> Response:
+            stop = find(state_key)
+            if not creating.cancel(stop):
+                raise conflict(f"the stop is {stop.status} and can no longer be cancelled")
+            return Response(show_stop(find(state_key), timezone.now()))
+
+        return once(request, act)
+
+
+class TrailingStopEvents(APIView):
+    """Every decision about one stop, with the price that caused it."""
+
+    def get(self, request: Request, state_key: str) -> Response:
+        """List the events, oldest first."""
+        events = find(state_key).events.order_by("id")
+        pages = Pages()
+        page = pages.paginate_queryset(events, request, view=self)
+        return pages.get_paginated_response([show_event(event) for event in page or []])
+
+
+def find(state_key: str) -> TrailingStop:
+    """The stop of a key; 404 otherwise."""
+    stop = with_exits(TrailingStop.objects.filter(state_key=state_key)).first()
+    if stop is None:
+        raise ApiError(404, "not_found", f"there is no trailing stop {state_key[:80]}")
+    return stop

@@ -1,0 +1,212 @@
+"""Trailing stops, the watermarks they share, and what happened to each."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import cast
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from orders.models import SIDES, Instrument, Trade
+from polytrader.rows import ExactDecimalField, Row
+from trailing.maths import Side, Trail, trigger_price
+
+STALE_AFTER = timedelta(seconds=10)
+"""A price older than this protects nobody (BEHAVIOUR 1.7, polled prices)."""
+
+
+class Watermark(models.Model):
+    """The best price that any number of stops of one instrument and side have seen.
+
+    Stops that have seen the same best price share it from then on for ever, so
+    a new price moves one row, however many stops point to it.
+    """
+
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT)
+    side = models.CharField(max_length=4, choices=SIDES)
+    price = ExactDecimalField()
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        indexes = [models.Index(fields=["instrument", "side", "price"], name="watermarks_by_price")]
+        constraints = [
+            models.CheckConstraint(condition=Q(price__gt=0), name="a_watermark_is_a_price")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.side} {self.price.normalize():f}"
+
+
+class TrailingStop(Row):
+    """A stop that follows the best price at a distance and sells (or buys) when it is reached.
+
+    While it lives, its watermark is the shared row; when it ends, watermark and
+    trigger price are copied into it, since the shared row moves on.
+    """
+
+    moves = {
+        "pending_activation": frozenset({"active", "cancelled", "error"}),
+        "active": frozenset({"triggered", "cancelled", "error"}),
+        "triggered": frozenset({"error"}),
+    }
+    STATES = ("pending_activation", "active", "triggered", "error", "cancelled")
+
+    state_key = models.CharField(max_length=60, unique=True)
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT)
+    side = models.CharField(max_length=4, choices=SIDES)
+    status = models.CharField(max_length=20, choices=[(s, s) for s in STATES])
+    quantity = ExactDecimalField(null=True, blank=True, help_text="empty: all that is held")
+    trailing_percent = ExactDecimalField(null=True, blank=True)
+    trail_fraction = ExactDecimalField(null=True, blank=True)
+    trail_amount = ExactDecimalField(null=True, blank=True)
+    trailing_ticks = models.IntegerField(null=True, blank=True)
+    entry_price = ExactDecimalField()
+    activation_price = ExactDecimalField(null=True, blank=True)
+    watermark = models.ForeignKey(Watermark, null=True, blank=True, on_delete=models.PROTECT)
+    final_watermark_price = ExactDecimalField(null=True, blank=True)
+    final_trigger_price = ExactDecimalField(null=True, blank=True)
+    triggered_at = models.DateTimeField(null=True, blank=True)
+    triggered_by_price = ExactDecimalField(null=True, blank=True)
+    trade = models.OneToOneField(Trade, null=True, blank=True, on_delete=models.PROTECT)
+    strategy = models.CharField(max_length=80, blank=True, default="")
+    mint_after_sell = models.BooleanField(default=False)
+    error_message = models.TextField(blank=True, default="")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    status__in=["pending_activation", "active", "triggered", "error", "cancelled"]
+                ),
+                name="a_stop_is_in_a_known_state",
+            ),
+            models.CheckConstraint(
+                condition=Q(trail_fraction__isnull=False, trail_amount__isnull=True)
+                | Q(trail_fraction__isnull=True, trail_amount__isnull=False),
+                name="a_trail_is_a_fraction_or_an_amount",
+            ),
+            models.CheckConstraint(
+                condition=Q(trail_fraction__isnull=True)
+                | Q(trail_fraction__gt=0, trail_fraction__lt=1),
+                name="a_trail_fraction_lies_between_0_and_1",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="active") | Q(watermark__isnull=False),
+                name="an_active_stop_has_a_watermark",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="pending_activation") | Q(activation_price__isnull=False),
+                name="a_pending_stop_has_an_activation_price",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="triggered")
+                | Q(trade__isnull=False, triggered_at__isnull=False),
+                name="a_triggered_stop_has_its_trade",
+            ),
+            models.CheckConstraint(
+                condition=Q(quantity__isnull=True) | Q(quantity__gt=0),
+                name="a_stop_has_a_positive_quantity",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["watermark", "trail_fraction"],
+                condition=Q(status="active", trail_fraction__isnull=False),
+                name="stops_by_fraction",
+            ),
+            models.Index(
+                fields=["watermark", "trail_amount"],
+                condition=Q(status="active", trail_amount__isnull=False),
+                name="stops_by_amount",
+            ),
+            models.Index(
+                fields=["instrument", "side", "activation_price"],
+                condition=Q(status="pending_activation"),
+                name="stops_by_activation",
+            ),
+            models.Index(
+                fields=["instrument"],
+                condition=Q(status__in=["pending_activation", "active"]),
+                name="stops_watched",
+            ),
+            models.Index(fields=["status", "-created_at"], name="stops_by_state"),
+            models.Index(fields=["-created_at"], name="stops_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return self.state_key
+
+    @property
+    def trail(self) -> Trail:
+        """The distance rule as the arithmetic wants it."""
+        return Trail(fraction=self.trail_fraction, amount=self.trail_amount)
+
+    @property
+    def watermark_price(self) -> Decimal:
+        """The best price seen; while pending, the entry price."""
+        if self.final_watermark_price is not None:
+            return self.final_watermark_price
+        return self.watermark.price if self.watermark is not None else self.entry_price
+
+    @property
+    def current_trigger_price(self) -> Decimal:
+        """The price that triggers now, or the one that did."""
+        if self.final_trigger_price is not None:
+            return self.final_trigger_price
+        return trigger_price(cast(Side, self.side), self.watermark_price, self.trail)
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether prices still matter to it."""
+        return self.status in ("pending_activation", "active")
+
+    def protection(self, now: datetime) -> tuple[bool, str]:
+        """Say whether the stop protects at this moment, and why not in words."""
+        if self.status == "pending_activation":
+            return False, "waiting for its activation price"
+        if self.status != "active":
+            return False, f"the stop is {self.status}"
+        observed_at = self.instrument.observed_at
+        if observed_at is None or now - observed_at > STALE_AFTER:
+            return False, "no fresh price from the venue; it goes on by itself when prices return"
+        if self.instrument.price_for(self.side) is None:
+            return False, "that side of the book is empty; it goes on when there is a price"
+        return True, ""
+
+    def phase(self, now: datetime) -> str:
+        """Refine the status: watching, suspended, exiting, retrying, exited, ..."""
+        if self.status == "pending_activation":
+            return "waiting"
+        if self.status == "active":
+            return "watching" if self.protection(now)[0] else "suspended"
+        if self.status == "triggered" and self.trade is not None:
+            return _exit_phase(self.trade)
+        return self.status
+
+
+def _exit_phase(trade: Trade) -> str:
+    legs = list(trade.legs.all())
+    if all(leg.status == "done" for leg in legs):
+        return "exited"
+    return "retrying" if any(leg.rejections for leg in legs) else "exiting"
+
+
+class StopEvent(models.Model):
+    """One decision about one stop, with the price that caused it."""
+
+    stop = models.ForeignKey(TrailingStop, on_delete=models.CASCADE, related_name="events")
+    kind = models.CharField(max_length=30)
+    price = ExactDecimalField(null=True, blank=True)
+    trigger_price = ExactDecimalField(null=True, blank=True)
+    text = models.TextField(blank=True, default="")
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        indexes = [models.Index(fields=["stop", "id"], name="events_of_a_stop")]
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.text}"

@@ -1,0 +1,162 @@
+"""The monitor: fetch the prices of every watched instrument, tick, send what that triggered.
+
+Called by the beat every 2 s; where no message arrives (Redis away), the process
+that consumes `trailing` calls it by itself.
+"""
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import structlog
+from django.db import close_old_connections, transaction
+from django.db.models import Exists, OuterRef
+
+from exchange.errors import ExchangeError
+from exchange.types import Quote
+from orders import reconciling, sending
+from orders.models import Instrument
+from orders.venues import venue
+from polytrader import heartbeats
+from trailing.models import StopEvent, TrailingStop, Watermark
+from trailing.tick import Observation, TickResult, tick
+
+log = structlog.get_logger()
+
+ROLE = "monitor"
+LATE_AFTER = 4.0
+"""Seconds without a sweep after which the process sweeps by itself."""
+
+_last_sweep = threading.Event()
+_sweep_lock = threading.Lock()
+
+
+@dataclass(slots=True)
+class SweepResult:
+    """What one sweep saw and did."""
+
+    watched: int = 0
+    evaluated: int = 0
+    activated: int = 0
+    triggered: int = 0
+
+
+def sweep() -> SweepResult:
+    """Evaluate every watched instrument once with fresh prices, and send the exits at once.
+
+    A venue that does not answer leaves its stops armed: the next sweep tries again.
+    """
+    if not _sweep_lock.acquire(blocking=False):
+        return SweepResult()
+    try:
+        result = _sweep()
+    finally:
+        _sweep_lock.release()
+    _last_sweep.set()
+    return result
+
+
+def _sweep() -> SweepResult:
+    watched = watched_instruments()
+    result = SweepResult(watched=len(watched))
+    for name in sorted({i.venue for i in watched}):
+        mine = {i.symbol: i for i in watched if i.venue == name}
+        try:
+            quotes = venue(name).quotes(list(mine))
+        except ExchangeError as error:
+            log.warning("no_prices", venue=name, error=str(error))
+            continue
+        done = evaluate(mine, quotes.values())
+        result.evaluated += done.claimed
+        result.activated += done.activated
+        result.triggered += done.triggered
+    failed = mark_failed_exits()
+    heartbeats.beat(
+        ROLE, f"evaluated {result.evaluated} of {result.watched} instruments; {failed} errors"
+    )
+    return result
+
+
+def watched_instruments() -> list[Instrument]:
+    """Every instrument that has a stop waiting or active."""
+    stops = TrailingStop.objects.filter(
+        instrument=OuterRef("pk"), status__in=["pending_activation", "active"]
+    )
+    return list(Instrument.objects.filter(Exists(stops)).order_by("pk"))
+
+
+def evaluate(instruments: dict[str, Instrument], quotes: Iterable[Quote]) -> TickResult:
+    """Tick with these quotes and send what it triggered; refuse what no market can quote."""
+    observations = [
+        Observation(instruments[q.symbol].pk, q.bid, q.ask, q.received_at)
+        for q in quotes
+        if q.symbol in instruments and _is_sound(instruments[q.symbol], q)
+    ]
+    result = tick(observations)
+    sending.send_at_once(result.order_ids)
+    return result
+
+
+def _is_sound(instrument: Instrument, quote: Quote) -> bool:
+    """Refuse an observation that is crossed or outside the venue's price range."""
+    if quote.bid is not None and quote.ask is not None and quote.bid > quote.ask:
+        log.warning("crossed_quote", symbol=quote.symbol[:20])
+        return False
+    prices = [price for price in (quote.bid, quote.ask) if price is not None]
+    top = 1 if instrument.venue == "polymarket" else None
+    return all(price > 0 and (top is None or price < top) for price in prices)
+
+
+def mark_failed_exits() -> int:
+    """Stops whose exit failed for good become `error`, with the reason; counted."""
+    failed = TrailingStop.objects.filter(status="triggered", trade__legs__status="failed")
+    count = 0
+    for stop in failed.select_related("trade").distinct()[:100]:
+        assert stop.trade is not None
+        leg = stop.trade.legs.filter(status="failed").first()
+        reason = leg.reason if leg is not None else "the exit failed"
+        with transaction.atomic():
+            if stop.move("error", error_message=reason):
+                StopEvent.objects.create(stop=stop, kind="error", text=reason)
+                log.error("stop_failed", stop=stop.state_key, reason=reason)
+                count += 1
+    return count
+
+
+def tidy() -> int:
+    """Delete watermarks that no stop points to; the instruments are held, so that none is taken."""
+    idle = Watermark.objects.filter(~Exists(TrailingStop.objects.filter(watermark=OuterRef("pk"))))
+    with transaction.atomic():
+        ids = list(idle.values_list("instrument_id", flat=True).distinct())
+        list(Instrument.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk"))
+        deleted, _ = idle.delete()
+    return deleted
+
+
+class Watchdog(threading.Thread):
+    """Sweeps when nobody else has for some seconds: the broker may be away, the stops are not.
+
+    It also sends and reconciles what is due, since nobody else can be rung.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(name="watchdog", daemon=True)
+
+    def run(self) -> None:
+        """Wait for the next sweep; when it is late, do it here."""
+        while True:
+            on_time = _last_sweep.wait(timeout=LATE_AFTER)
+            _last_sweep.clear()
+            if not on_time:
+                self._sweep_here()
+
+    def _sweep_here(self) -> None:
+        try:
+            close_old_connections()
+            log.warning("sweeping_without_the_broker")
+            sweep()
+            reconciling.sweep()
+        except Exception:
+            log.exception("watchdog_failed")
+        finally:
+            close_old_connections()
