@@ -5,7 +5,7 @@ class ExchangeError(Exception):
     """Base of everything a venue can do to us; the text may be shown to a user."""
 
 
-class Unavailable(ExchangeError):  # noqa: N818
+class Unavailable(ExchangeError):
     """Nothing happened at the venue: try again later.
 
     Raised when the request provably had no effect (connection refused, engine
@@ -18,7 +18,7 @@ class Unavailable(ExchangeError):  # noqa: N818
         self.retry_after = retry_after
 
 
-class Rejected(ExchangeError):  # noqa: N818
+class Rejected(ExchangeError):
     """The venue's final no. `code` is one of `exchange.types.RejectionCode`."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -26,7 +26,7 @@ class Rejected(ExchangeError):  # noqa: N818
         self.code = code
 
 
-class OutcomeUnknown(ExchangeError):  # noqa: N818
+class OutcomeUnknown(ExchangeError):
     """The venue may or may not have done it: look it up by id before anything else.
 
     Raised when a request that changes something got no answer, a 5xx, or one

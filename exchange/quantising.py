@@ -134,7 +134,7 @@ def _require_fitting(quantity: Decimal, price: Decimal, tick_size: Decimal) -> N
     if not tick_size <= price <= 1 - tick_size or not is_on_grid(price, tick_size):
         raise Rejected(
             RejectionCode.TICK_SIZE,
-            f"expected a multiple of {tick_size} from {tick_size} to {1 - tick_size}, found {price}",
+            f"expected a multiple of {tick_size} up to {1 - tick_size}, found {price}",
         )
     if quantity <= 0 or not is_on_grid(quantity, QUANTITY_STEP):
         raise Rejected(

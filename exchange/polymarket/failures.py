@@ -41,7 +41,7 @@ _NOT_NOW = (
 _IN_FLIGHT = ("order match delayed",)
 
 
-class Trouble(Exception):  # noqa: N818 - not an error yet: the caller says whether it read or wrote
+class Trouble(Exception):
     """A request that did not succeed, before anybody has said what that means.
 
     `status` is `None` where no complete answer came; `sent` is then false only if the

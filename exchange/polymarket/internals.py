@@ -77,8 +77,12 @@ def clob_transport(connection: Connection, private_key: str, credentials: Creden
     """Return a transport that signs each request with the API key (L2 headers)."""
     resolver = _make_l2_header_resolver_sync(
         _signer(private_key),
-        ApiKeyCreds(
-            apiKey=credentials.key, secret=credentials.secret, passphrase=credentials.passphrase
+        ApiKeyCreds.model_validate(
+            {
+                "apiKey": credentials.key,
+                "secret": credentials.secret,
+                "passphrase": credentials.passphrase,
+            }
         ),
     )
     return Transport(

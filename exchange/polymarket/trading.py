@@ -95,7 +95,7 @@ class PolymarketExchange:
         except wire.Unreadable as error:
             raise OutcomeUnknown(f"Polymarket's answer is unreadable: {error}") from None
         except OtherOrderId as error:
-            log.error("polymarket_other_order_id", expected=signed.order_id, found=error.found)
+            log.exception("polymarket_other_order_id", expected=signed.order_id, found=error.found)
             raise
 
     def cancel(self, order_id: str) -> bool:

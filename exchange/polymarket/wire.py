@@ -38,7 +38,7 @@ _TRADE_STATUSES: dict[str, Literal["matched", "mined", "retrying", "confirmed", 
 }
 
 
-class Unreadable(ValueError):  # noqa: N818 - says what the answer is
+class Unreadable(ValueError):
     """An answer that does not have the documented shape."""
 
 
