@@ -1,0 +1,257 @@
+"""Spot orders, prices and their answers, over Binance's own client and real sockets."""
+
+import hashlib
+import hmac
+import json
+from decimal import Decimal
+from urllib.parse import urlencode
+
+import pytest
+
+from exchange.binance.trading import BinanceExchange
+from exchange.errors import OutcomeUnknown, Rejected, Unavailable
+from exchange.types import OrderReport, OrderRequest
+from tests.exchange.stub import Answer, Reset, Silence, Stub
+
+SELL = OrderRequest(
+    symbol="BTCUSDT",
+    side="sell",
+    quantity=Decimal("0.001"),
+    price=Decimal("50000.00"),
+    tick_size=Decimal("0.01"),
+)
+INFO = {
+    "symbols": [
+        {
+            "symbol": "BTCUSDT",
+            "status": "TRADING",
+            "baseAsset": "BTC",
+            "quoteAsset": "USDT",
+            "filters": [
+                {"filterType": "PRICE_FILTER", "tickSize": "0.01000000"},
+                {"filterType": "LOT_SIZE", "minQty": "0.00001000", "stepSize": "0.00001000"},
+            ],
+        }
+    ]
+}
+MISSING = Answer({"code": -2013, "msg": "Order does not exist."}, 400)
+
+
+@pytest.fixture
+def spot(venue: Stub) -> BinanceExchange:
+    venue.on("GET", "/api/v3/exchangeInfo", INFO)
+    venue.on("GET", "/api/v3/order", MISSING)
+    return BinanceExchange(venue.url, "api-key-x", "api-secret-x", timeout_ms=300)
+
+
+def row(order_id: str, status: str = "FILLED", executed: str = "0.00100000") -> dict[str, object]:
+    return {
+        "symbol": "BTCUSDT",
+        "orderId": 42,
+        "clientOrderId": order_id,
+        "status": status,
+        "executedQty": executed,
+    }
+
+
+def test_an_order_is_an_ioc_limit_under_our_own_id(venue: Stub, spot):
+    signed = spot.sign(SELL)
+    assert venue.asked == []
+    assert len(signed.order_id) <= 36
+    assert signed.order_id != spot.sign(SELL).order_id
+    venue.on("POST", "/api/v3/order", row(signed.order_id))
+    assert spot.post(signed).status == "matched"
+    (asked,) = venue.of("POST", "/api/v3/order")
+    given = {key: asked.query[key] for key in json.loads(signed.payload)}
+    assert given == json.loads(signed.payload)
+    assert (given["type"], given["timeInForce"], given["quantity"]) == ("LIMIT", "IOC", "0.001")
+    assert given["newClientOrderId"] == signed.order_id
+    unsigned = {key: value for key, value in asked.query.items() if key != "signature"}
+    mac = hmac.new(b"api-secret-x", urlencode(unsigned).encode(), hashlib.sha256)
+    assert asked.query["signature"] == mac.hexdigest()
+    assert asked.headers["X-MBX-APIKEY"] == "api-key-x"
+
+
+def test_a_repeated_post_never_reaches_the_book_twice(venue: Stub, spot):
+    signed = spot.sign(SELL)
+    venue.on("GET", "/api/v3/order", row(signed.order_id))
+    with pytest.raises(Rejected) as refused:
+        spot.post(signed)
+    assert refused.value.code == "duplicated"
+    assert venue.of("POST", "/api/v3/order") == []
+
+
+def test_an_ioc_that_found_nobody_is_acknowledged_and_reads_cancelled(venue: Stub, spot):
+    signed = spot.sign(SELL)
+    expired = row(signed.order_id, "EXPIRED", "0.00000000")
+    venue.on("POST", "/api/v3/order", expired)
+    spot.post(signed)
+    venue.on("GET", "/api/v3/order", expired)
+    assert spot.find_order(signed.order_id) == OrderReport(
+        signed.order_id, "cancelled", Decimal("0E-8")
+    )
+
+
+@pytest.mark.parametrize(
+    ("reply", "error", "code"),
+    [
+        (Answer({"code": -2010, "msg": "Duplicate order sent."}, 400), Rejected, "duplicated"),
+        (
+            Answer({"code": -2010, "msg": "Account has insufficient balance"}, 400),
+            Rejected,
+            "not_enough_balance",
+        ),
+        (Answer({"code": -2010, "msg": "Market is closed."}, 400), Rejected, "market_closed"),
+        (
+            Answer({"code": -1013, "msg": "Filter failure: PRICE_FILTER"}, 400),
+            Rejected,
+            "tick_size",
+        ),
+        (Answer({"code": -1013, "msg": "Filter failure: NOTIONAL"}, 400), Rejected, "min_size"),
+        (Answer({"code": -1022, "msg": "Signature"}, 400), Rejected, "invalid_signature"),
+        (Answer({"code": -2015, "msg": "Invalid API-key"}, 401), Rejected, "not_allowed"),
+        (Answer({"code": -1021, "msg": "Timestamp outside recvWindow"}, 400), Unavailable, None),
+        (Answer({"code": -1003, "msg": "Too many requests"}, 429), Unavailable, None),
+        (Answer({"code": -1003, "msg": "Banned"}, 418), Unavailable, None),
+        (Answer({"code": 0, "msg": "Service Unavailable."}, 503), Unavailable, None),
+        (Answer(b"<html>", 403, "text/html"), Unavailable, None),
+        (Answer({"code": -1000, "msg": "Unknown error, check"}, 503), OutcomeUnknown, None),
+        (Answer({"code": -1007, "msg": "Timeout waiting"}, 408), OutcomeUnknown, None),
+        (Answer(b"<html>", 502, "text/html"), OutcomeUnknown, None),
+        (Answer(b"{garbage"), OutcomeUnknown, None),
+        (Answer({}), OutcomeUnknown, None),
+        (Answer([]), OutcomeUnknown, None),
+        (Silence, OutcomeUnknown, None),
+        (Reset, OutcomeUnknown, None),
+    ],
+)
+def test_an_answer_is_named_by_what_to_do_next(venue: Stub, spot, reply, error, code):
+    venue.on("POST", "/api/v3/order", reply)
+    with pytest.raises(error) as raised:
+        spot.post(spot.sign(SELL))
+    assert type(raised.value) is error
+    assert getattr(raised.value, "code", None) == code
+    assert len(venue.of("POST", "/api/v3/order")) == 1
+
+
+def test_a_ban_says_how_long(venue: Stub, spot):
+    banned = Answer({"code": -1003, "msg": "Banned"}, 418, headers={"Retry-After": "120"})
+    venue.on("POST", "/api/v3/order", banned)
+    with pytest.raises(Unavailable) as raised:
+        spot.post(spot.sign(SELL))
+    assert raised.value.retry_after == 120
+
+
+def test_a_refused_connection_proves_that_nothing_happened():
+    spot = BinanceExchange("http://127.0.0.1:1", "k", "s")
+    with pytest.raises(Unavailable):
+        spot.post(spot.sign(SELL))
+
+
+def test_a_failed_look_up_is_not_an_absence(venue: Stub, spot):
+    venue.on("GET", "/api/v3/order", Answer({"code": -1000, "msg": "oops"}, 500))
+    with pytest.raises(Unavailable):
+        spot.find_order("pt1-BTCUSDT")
+    venue.on("GET", "/api/v3/order", Silence)
+    with pytest.raises(Unavailable):
+        spot.find_order("pt1-BTCUSDT")
+
+
+def test_an_order_binance_does_not_know_is_absent(venue: Stub, spot):
+    assert spot.find_order("pt1-BTCUSDT") is None
+    asked = venue.of("GET", "/api/v3/order")[0].query
+    assert (asked["symbol"], asked["origClientOrderId"]) == ("BTCUSDT", "pt1-BTCUSDT")
+
+
+def test_fills_are_settled_and_carry_their_fee_in_the_quote_asset(venue: Stub, spot):
+    order_id = "pt1-BTCUSDT"
+    fill = {
+        "id": 7,
+        "symbol": "BTCUSDT",
+        "price": "50000",
+        "qty": "0.001",
+        "commission": "0.05",
+        "commissionAsset": "USDT",
+        "isBuyer": False,
+        "time": 1763765000000,
+    }
+    venue.on("GET", "/api/v3/order", row(order_id))
+    in_base = {**fill, "id": 8, "commission": "0.000001", "commissionAsset": "BTC"}
+    in_bnb = {**fill, "id": 9, "commissionAsset": "BNB"}
+    venue.on("GET", "/api/v3/myTrades", [fill, in_base, in_bnb])
+    reports = spot.trades(order_id, [])
+    assert [report.fee for report in reports] == [Decimal("0.05"), Decimal("0.05"), Decimal(0)]
+    assert {(report.status, report.side) for report in reports} == {("confirmed", "sell")}
+    assert [report.trade_id for report in spot.trades(order_id, ["8"])] == ["8"]
+
+
+def test_prices_come_from_one_request_and_an_empty_side_is_none(venue: Stub, spot):
+    tickers = [
+        {"symbol": "BTCUSDT", "bidPrice": "50000.00", "askPrice": "50001.00"},
+        {"symbol": "ETHUSDT", "bidPrice": "0.00", "askPrice": "3000.00"},
+    ]
+    venue.on("GET", "/api/v3/ticker/bookTicker", tickers)
+    quotes = spot.quotes(["BTCUSDT", "ETHUSDT"])
+    assert quotes["BTCUSDT"].bid == Decimal(50000)
+    assert quotes["ETHUSDT"].bid is None
+    (asked,) = venue.of("GET", "/api/v3/ticker/bookTicker")
+    assert asked.query["symbols"] == '["BTCUSDT","ETHUSDT"]'
+
+
+def test_an_unknown_symbol_does_not_hide_the_others(venue: Stub, spot):
+    venue.on(
+        "GET",
+        "/api/v3/ticker/bookTicker",
+        lambda asked: (
+            Answer({"code": -1121, "msg": "Invalid symbol."}, 400)
+            if "symbols" in asked.query
+            else [{"symbol": "BTCUSDT", "bidPrice": "1", "askPrice": "2"}]
+        ),
+    )
+    assert set(spot.quotes(["BTCUSDT", "NOPE"])) == {"BTCUSDT"}
+    assert spot.quotes(["NOPE"]) == {}
+
+
+def test_an_instrument_is_described_by_its_filters(spot):
+    info = spot.instrument("BTCUSDT")
+    assert (info.tick_size, info.quantity_step) == (Decimal("0.01"), Decimal("0.00001"))
+    assert (info.base_asset, info.quote_asset, info.venue) == ("BTC", "USDT", "binance")
+
+
+def test_an_unknown_symbol_is_refused(venue: Stub, spot):
+    bad = Answer({"code": -1121, "msg": "Invalid symbol."}, 400)
+    venue.on("GET", "/api/v3/exchangeInfo", bad)
+    with pytest.raises(Rejected) as refused:
+        spot.instrument("NOPE")
+    assert refused.value.code == "unknown_instrument"
+
+
+def test_a_balance_counts_what_is_locked(venue: Stub, spot):
+    held = {"asset": "BTC", "free": "1.5", "locked": "0.5"}
+    venue.on("GET", "/api/v3/account", {"balances": [held]})
+    assert spot.balance("BTC") == Decimal(2)
+    assert spot.balance("USDT") == 0
+
+
+def test_a_cancel_says_whether_it_did_it(venue: Stub, spot):
+    venue.on("DELETE", "/api/v3/order", row("pt1-BTCUSDT", "CANCELED"))
+    assert spot.cancel("pt1-BTCUSDT") is True
+    gone = Answer({"code": -2011, "msg": "Unknown order sent."}, 400)
+    venue.on("DELETE", "/api/v3/order", gone)
+    assert spot.cancel("pt1-BTCUSDT") is False
+
+
+def test_without_a_key_spot_can_only_be_read(venue: Stub):
+    with pytest.raises(Rejected, match="only be read"):
+        BinanceExchange(venue.url).balance("BTC")
+
+
+def test_no_secret_is_in_a_repr_or_an_error(venue: Stub, spot):
+    said = [repr(spot), repr(spot._client), repr(spot.sign(SELL))]
+    for reply in (Silence, Reset, Answer({"code": -1000, "msg": "oops"}, 500)):
+        venue.on("POST", "/api/v3/order", reply)
+        with pytest.raises(OutcomeUnknown) as raised:
+            spot.post(spot.sign(SELL))
+        said.append(str(raised.value))
+    assert "api-secret-x" not in " ".join(said)
+    assert "api-key-x" not in " ".join(said)
