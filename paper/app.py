@@ -1,0 +1,46 @@
+"""The web application: which paths there are, and what runs beside them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from paper import control, orders, private_api, public_api, relayer, relayer_api, spot_api, trades
+from paper.control import GENERATOR
+from paper.generator import Generator
+from paper.http import LARGEST_BODY, PAPER, PLAYER
+from paper.misbehaving import misbehave
+from paper.replay import Player
+from paper.settings import Settings
+from paper.state import Paper
+
+
+def build_app(settings: Settings) -> web.Application:
+    """Build the application with its state as the store has it."""
+    app = web.Application(middlewares=[misbehave], client_max_size=LARGEST_BODY)
+    paper = Paper(settings)
+    app[PAPER], app[PLAYER], app[GENERATOR] = paper, Player(paper), Generator(paper)
+    for module in (public_api, private_api, relayer_api, spot_api, control):
+        app.add_routes(module.routes)
+    app.cleanup_ctx.append(_background)
+    return app
+
+
+async def _background(app: web.Application) -> AsyncIterator[None]:
+    """Settle, relay and move prices while the application runs; write everything down at its end."""
+    paper, generator = app[PAPER], app[GENERATOR]
+    generator.seed()
+    for module in (trades, orders, relayer):
+        module.resume(paper)
+    tasks = [asyncio.create_task(paper.agenda.run())]
+    if paper.settings.generator:
+        tasks.append(asyncio.create_task(generator.run()))
+    yield
+    await app[PLAYER].stop()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    generator.save()
+    paper.store.close()
