@@ -5,7 +5,9 @@ Pure Python, no Django, so that the supervisor, the settings and the tests read 
 
 from __future__ import annotations
 
+import contextlib
 import io
+import ipaddress
 import json
 import os
 import re
@@ -368,9 +370,17 @@ def _check_ports(configuration: Configuration) -> None:
 
 def _host(values: _Values) -> str:
     host = (values.text("HOST") or "127.0.0.1").removeprefix("[").removesuffix("]")
-    if not re.fullmatch(r"[0-9A-Za-z._-]+|[0-9A-Fa-f:.]+", host):
+    if not _is_host(host):
         raise _wrong("HOST", repr(host), "an address or host name without a port")
     return host
+
+
+def _is_host(text: str) -> bool:
+    if ":" not in text:
+        return re.fullmatch(r"[0-9A-Za-z._-]+", text) is not None
+    with contextlib.suppress(ValueError):
+        return bool(ipaddress.IPv6Address(text))
+    return False
 
 
 def _allowed_hosts(values: _Values, host: str) -> tuple[str, ...]:
@@ -429,9 +439,10 @@ def _choose(values: _Values, whole: str, host: str, composed: Any) -> str | None
 
 def _compose(values: _Values, scheme: str, prefix: str, port: int, user: str) -> str:
     host = values.text(f"{prefix}_HOST") or ""
-    if not re.fullmatch(r"[0-9A-Za-z._-]+|\[?[0-9A-Fa-f:.]+\]?", host):
+    host = host.removeprefix("[").removesuffix("]")
+    if not _is_host(host):
         raise _wrong(f"{prefix}_HOST", _shape(host), "a host name or address")
-    host = f"[{host.strip('[]')}]" if ":" in host else host
+    host = f"[{host}]" if ":" in host else host
     password = values.text(f"{prefix}_PASSWORD")
     login = quote(user, safe="") + (f":{quote(password, safe='')}" if password else "")
     at = f"{login}@" if login else ""
