@@ -46,7 +46,8 @@ class Connection:
         import httpx
 
         try:
-            answer = self.client().request(method, path, params=params, json=body)
+            # an empty path would get a slash appended, which an RPC address does not know
+            answer = self.client().request(method, path or self.base_url, params=params, json=body)
         except httpx.HTTPError as error:
             raise unanswered(error) from None
         try:

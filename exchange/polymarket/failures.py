@@ -74,6 +74,17 @@ class Trouble(Exception):
             return refusal(str(self)) or Rejected(RejectionCode.OTHER, self._described())
         return Unavailable(self._described(), retry_after=self.retry_after)
 
+    def of_asking_aside(self) -> ExchangeError:
+        """Return the error of a question on the way to something else.
+
+        Its refusal is no final answer to the order or split behind it, unless the
+        account itself is not allowed.
+        """
+        error = self.of_reading()
+        if isinstance(error, Rejected) and error.code != RejectionCode.NOT_ALLOWED:
+            return Unavailable(str(error), retry_after=self.retry_after)
+        return error
+
     def of_writing(self) -> ExchangeError:
         """Return the error of a request that may have changed something."""
         if self.status is None:

@@ -1,6 +1,6 @@
 """Public reads: prices, instruments, fees. Needs no key and does not load the official client."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -14,7 +14,8 @@ from exchange.polymarket.wire import Unreadable, decimal
 from exchange.quantising import QUANTITY_STEP, require_known_tick
 from exchange.types import InstrumentInfo, Quote, RejectionCode
 
-TOKENS_PER_REQUEST = 500
+ROWS_PER_REQUEST = 500
+_BidAsk = tuple[Decimal | None, Decimal | None]
 _FEE_STEP = Decimal("0.00001")
 
 
@@ -41,34 +42,56 @@ class MarketData:
         self._clob = clob
         self._gamma = gamma
         self._fees: dict[str, FeeSchedule] = {}
-        self._tokens_per_request = TOKENS_PER_REQUEST
 
     def quotes(self, symbols: Iterable[str]) -> dict[str, Quote]:
         """Return best bid and ask of many tokens, one request per 500.
 
-        Tokens without any price are left out; so are texts that are no token ids.
+        A batch takes at most 500 rows. `/prices` needs two rows for a token, so more than
+        250 tokens are asked for by `/books`, whose answer is larger. Tokens without any
+        price are left out; so are texts that are no token ids.
         """
         tokens = [token for token in dict.fromkeys(symbols) if token.isascii() and token.isdigit()]
         found: dict[str, Quote] = {}
-        while tokens:
-            batch = tokens[: self._tokens_per_request]
+        for start in range(0, len(tokens), ROWS_PER_REQUEST):
+            batch = tokens[start : start + ROWS_PER_REQUEST]
+            read = self._prices if 2 * len(batch) <= ROWS_PER_REQUEST else self._books
             try:
-                answer = self._clob.post("/prices", list(_price_rows(batch)))
+                answer = read(batch)
             except Trouble as trouble:
-                if self._is_too_long(trouble, len(batch)):
-                    continue
                 raise trouble.of_reading() from None
-            found.update(_quotes(answer, batch, datetime.now(UTC)))
-            tokens = tokens[len(batch) :]
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                raise Unavailable(f"Polymarket's prices are unreadable: {error}") from None
+            now = datetime.now(UTC)
+            found |= {
+                token: Quote(token, bid, ask, now)
+                for token, (bid, ask) in answer.items()
+                if bid is not None or ask is not None
+            }
         return found
 
-    def _is_too_long(self, trouble: Trouble, sent: int) -> bool:
-        # The venue documents no cap for /prices; should it count rows (two per token)
-        # instead of tokens, learn that once and go on with half.
-        if trouble.status not in (400, 413) or "exceeds the limit" not in str(trouble):
-            return False
-        self._tokens_per_request = min(self._tokens_per_request, sent // 2)
-        return self._tokens_per_request > 0
+    def _prices(self, tokens: Sequence[str]) -> dict[str, _BidAsk]:
+        # side BUY is what buyers bid, SELL what sellers ask
+        # (docs.polymarket.com/api-reference/market-data/get-market-price)
+        rows = [{"token_id": token, "side": side} for token in tokens for side in ("BUY", "SELL")]
+        answer = self._clob.post("/prices", rows)
+        if not isinstance(answer, Mapping):
+            raise Unreadable(f"expected prices by token, found {type(answer).__name__}")
+        return {
+            token: (_price(answer[token].get("BUY")), _price(answer[token].get("SELL")))
+            for token in tokens
+            if token in answer
+        }
+
+    def _books(self, tokens: Sequence[str]) -> dict[str, _BidAsk]:
+        books = self._clob.post("/books", [{"token_id": token} for token in tokens])
+        # never by position: REST sorts asks downwards, the stream's examples upwards
+        return {
+            str(book["asset_id"]): (
+                max((decimal(level["price"]) for level in book["bids"]), default=None),
+                min((decimal(level["price"]) for level in book["asks"]), default=None),
+            )
+            for book in books
+        }
 
     def instrument(self, symbol: str) -> InstrumentInfo:
         """Describe an outcome token; `Rejected` for anything that cannot be traded here."""
@@ -112,29 +135,6 @@ class MarketData:
                 details: Mapping[str, Any] = rows[0]
                 return details
         return {}
-
-
-def _price_rows(tokens: Sequence[str]) -> Iterator[dict[str, str]]:
-    for token in tokens:
-        yield {"token_id": token, "side": "BUY"}
-        yield {"token_id": token, "side": "SELL"}
-
-
-def _quotes(answer: object, tokens: Sequence[str], now: datetime) -> Iterator[tuple[str, Quote]]:
-    if not isinstance(answer, Mapping):
-        raise Unavailable(f"expected prices by token, found {type(answer).__name__}")
-    for token in tokens:
-        sides = answer.get(token)
-        if not isinstance(sides, Mapping):
-            continue
-        # side BUY is what buyers bid, SELL what sellers ask
-        # (docs.polymarket.com/api-reference/market-data/get-market-price)
-        try:
-            bid, ask = _price(sides.get("BUY")), _price(sides.get("SELL"))
-        except Unreadable as error:
-            raise Unavailable(f"Polymarket's prices of {token} are unreadable: {error}") from None
-        if bid is not None or ask is not None:
-            yield token, Quote(token, bid, ask, now)
 
 
 def _price(value: object) -> Decimal | None:

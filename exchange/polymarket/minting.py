@@ -73,7 +73,7 @@ class PolymarketMinter:
             )
             return int(str(data["nonce"]))
         except Trouble as trouble:
-            raise trouble.of_reading() from None
+            raise trouble.of_asking_aside() from None
         except (KeyError, TypeError, ValueError):
             raise Unavailable("the relayer's answer names no nonce") from None
 
@@ -127,22 +127,25 @@ class PolymarketMinter:
             raise OutcomeUnknown("the relayer's answer names no transaction") from None
 
     def find_split(self, signed: SignedSplit, transaction_id: str) -> SplitReport | None:
-        """Look a split up by its transaction id or, without one, by the wallet's nonce.
+        """Look a split up by its transaction id or, without one, by its signature.
 
-        The relayer lists no transactions by wallet (official client 0.14.0), so without
-        an id there is one sign only: the nonce that the wallet wants next. Where it has
-        passed ours the batch with our nonce was used up, and only we sign for this
-        wallet: that is reported as confirmed with an empty id, and the caller must see
-        the tokens arrive before believing it, as after any split. Otherwise `None`.
+        The relayer's list of the owner's recent transactions carries their signatures
+        (docs.polymarket.com/api-reference/relayer/get-recent-transactions-for-a-user), so a
+        submission whose answer was lost is recognised for certain. `None` while the list
+        does not have it and the wallet's nonce has not passed ours. Where it has passed
+        without a trace of ours the report stays pending and says so: whether the tokens
+        arrived must then be seen from the balances.
         """
         if transaction_id:
             return self._find_transaction(transaction_id)
+        if (found := self._find_by_signature(signed)) is not None:
+            return found
         if self.next_nonce() <= signed.nonce:
             return None
         return SplitReport(
             transaction_id="",
-            status="confirmed",
-            message=f"the wallet's nonce has passed {signed.nonce}; no transaction id is known",
+            status="pending",
+            message=f"nonce {signed.nonce} was used, by which transaction the relayer does not say",
         )
 
     def now(self) -> datetime:
@@ -157,7 +160,7 @@ class PolymarketMinter:
             block = self._rpc.post("", question)["result"]
             return datetime.fromtimestamp(int(block["timestamp"], 16), UTC)
         except Trouble as trouble:
-            raise trouble.of_reading() from None
+            raise trouble.of_asking_aside() from None
         except (KeyError, TypeError, ValueError):
             raise Unavailable("the chain's answer has no block time") from None
 
@@ -173,11 +176,33 @@ class PolymarketMinter:
         except Trouble as trouble:
             if trouble.status == 404 and trouble.is_json:
                 return None
-            raise trouble.of_reading() from None
+            raise trouble.of_asking_aside() from None
         except (AttributeError, KeyError, TypeError, ValueError):
             raise Unavailable(
                 f"the relayer's answer about transaction {transaction_id} is unreadable"
             ) from None
+
+    def _find_by_signature(self, signed: SignedSplit) -> SplitReport | None:
+        signature = str(json.loads(signed.payload)["signature"]).lower()
+        try:
+            rows = self._transports.get().get("/transactions")
+            reports = [
+                SplitReport(
+                    transaction_id=_text(row["transactionID"]),
+                    status=_STATES[_text(row["state"])],
+                    transaction_hash=str(row.get("transactionHash") or ""),
+                    message=str(row.get("errorMsg") or ""),
+                )
+                for row in rows
+                if str(row.get("signature")).lower() == signature
+            ]
+        except Trouble as trouble:
+            raise trouble.of_asking_aside() from None
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise Unavailable("the relayer's list of transactions is unreadable") from None
+        # The same bytes sent twice may be listed twice, and execute once at most.
+        order = ("confirmed", "pending", "failed")
+        return min(reports, key=lambda report: order.index(report.status), default=None)
 
     @cached_property
     def _owned_wallet(self) -> Wallet:

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from exchange.errors import ExchangeError, Rejected, Unavailable
 from exchange.per_process import PerProcess
 from exchange.polymarket.connections import Connection
 from exchange.polymarket.failures import Trouble
 from exchange.polymarket.settings import Account, Credentials
-from exchange.types import RejectionCode
 
 if TYPE_CHECKING:
     from exchange.polymarket.internals import Transport
@@ -92,14 +90,6 @@ def _derive(connection: Connection, private_key: str) -> Credentials:
     try:
         credentials = internals.derive_credentials(connection, private_key, int(time.time()))
     except Trouble as trouble:
-        raise _not_logged_in(trouble) from None
+        raise trouble.of_asking_aside() from None
     log.info("polymarket_credentials_derived")
     return credentials
-
-
-def _not_logged_in(trouble: Trouble) -> ExchangeError:
-    """A failed login says nothing about the order behind it: never a final no to that."""
-    error = trouble.of_reading()
-    if isinstance(error, Rejected) and error.code != RejectionCode.NOT_ALLOWED:
-        return Unavailable(str(error), retry_after=trouble.retry_after)
-    return error

@@ -139,14 +139,39 @@ def test_an_unknown_state_is_not_an_outcome(venue: Stub, minter):
         minter.find_split(minter.sign_split(CONDITION, False, Decimal(5), 7), "tx-1")
 
 
-def test_without_a_transaction_id_the_nonce_tells(venue: Stub, minter):
+def test_a_lost_answer_is_found_by_the_signature(venue: Stub, minter):
     signed = minter.sign_split(CONDITION, False, Decimal(5), 7)
+    signature = json.loads(signed.payload)["signature"]
+    other = {"transactionID": "x", "state": "STATE_CONFIRMED", "signature": "0x11"}
+    ours = {"transactionID": "tx-1", "state": "STATE_FAILED", "signature": signature}
+    again = ours | {"transactionID": "tx-2", "state": "STATE_CONFIRMED", "transactionHash": "0xdd"}
+    venue.on("GET", "/transactions", [other, ours, again])
+    report = minter.find_split(signed, "")
+    assert (report.transaction_id, report.status, report.transaction_hash) == (
+        "tx-2",
+        "confirmed",
+        "0xdd",
+    )
+
+
+def test_an_unlisted_split_is_absent_until_its_nonce_is_used(venue: Stub, minter):
+    signed = minter.sign_split(CONDITION, False, Decimal(5), 7)
+    venue.on("GET", "/transactions", [])
     venue.on("GET", PARAMS, {"address": OWNER, "nonce": "7"})
     assert minter.find_split(signed, "") is None
     venue.on("GET", PARAMS, {"address": OWNER, "nonce": "8"})
     report = minter.find_split(signed, "")
-    assert (report.status, report.transaction_id) == ("confirmed", "")
+    assert (report.status, report.transaction_id) == ("pending", "")
+    assert "nonce 7 was used" in report.message
     assert venue.of("GET", PARAMS)[0].query == {"address": OWNER, "type": "WALLET"}
+
+
+def test_a_list_that_says_nothing_is_not_an_absence(venue: Stub, minter):
+    signed = minter.sign_split(CONDITION, False, Decimal(5), 7)
+    for reply in (Silence, Answer({"error": "gone"}, 404), Answer(["x"]), Answer(b"<html>")):
+        venue.on("GET", "/transactions", reply)
+        with pytest.raises(Unavailable):
+            minter.find_split(signed, "")
 
 
 def test_the_next_nonce_is_the_relayers(venue: Stub, minter):

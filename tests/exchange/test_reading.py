@@ -159,28 +159,41 @@ def prices(asked: Asked) -> dict[str, dict[str, str]]:
     return found
 
 
-def test_501_tokens_take_two_requests(venue: Stub, exchange):
+def books(asked: Asked) -> list[dict[str, object]]:
+    return [
+        {
+            "asset_id": row["token_id"],
+            "bids": [{"price": "0.01", "size": "9"}, {"price": "0.48", "size": "1"}],
+            "asks": [{"price": "0.99", "size": "9"}, {"price": "0.5", "size": "1"}],
+        }
+        for row in asked.json
+    ]
+
+
+def test_501_tokens_take_two_requests_of_at_most_500_rows(venue: Stub, exchange):
     venue.on("POST", "/prices", prices)
+    venue.on("POST", "/books", books)
     quotes = exchange.quotes([str(number) for number in range(1000, 1501)])
     assert len(quotes) == 501
-    assert [len(asked.json) for asked in venue.of("POST", "/prices")] == [1000, 2]
-    assert (quotes["1000"].bid, quotes["1000"].ask) == (Decimal("0.48"), Decimal("0.5"))
+    assert [(asked.path, len(asked.json)) for asked in venue.asked] == [
+        ("/books", 500),
+        ("/prices", 2),
+    ]
+    for token in ("1000", "1500"):
+        assert (quotes[token].bid, quotes[token].ask) == (Decimal("0.48"), Decimal("0.5"))
 
 
-def test_a_cap_on_rows_is_learnt_once(venue: Stub, exchange):
-    venue.on(
-        "POST",
-        "/prices",
-        lambda asked: (
-            prices(asked)
-            if len(asked.json) <= 500
-            else Answer({"error": "Payload exceeds the limit"}, 400)
-        ),
-    )
-    assert len(exchange.quotes([str(number) for number in range(500)])) == 500
-    assert [len(asked.json) for asked in venue.of("POST", "/prices")] == [1000, 500, 500]
-    exchange.quotes(["7"])
-    assert len(venue.of("POST", "/prices")) == 4
+def test_250_tokens_take_one_small_request(venue: Stub, exchange):
+    venue.on("POST", "/prices", prices)
+    assert len(exchange.quotes([str(number) for number in range(250)])) == 250
+    assert [len(asked.json) for asked in venue.asked] == [500]
+
+
+@pytest.mark.parametrize("answer", [[], None, {"1": "0.5"}, {"1": {"BUY": "NaN"}}])
+def test_unreadable_prices_are_no_prices(venue: Stub, exchange, answer):
+    venue.on("POST", "/prices", Answer(answer))
+    with pytest.raises(Unavailable):
+        exchange.quotes(["1", "2"])
 
 
 def test_an_empty_side_is_none_and_an_unknown_token_is_left_out(venue: Stub, exchange):
