@@ -2,7 +2,6 @@
 
 import json as standard
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import IO, Any
 
@@ -17,18 +16,22 @@ LONGEST_NUMBER = 60
 LARGEST_BODY = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
 class Number:
     """A decimal that is answered as a JSON number, where the contract fixes one."""
 
-    value: Decimal
+    __slots__ = ("value",)
+
+    def __init__(self, value: Decimal) -> None:
+        self.value = value
 
 
-@dataclass(frozen=True, slots=True)
 class Encoded:
     """JSON that is encoded already."""
 
-    content: bytes
+    __slots__ = ("content",)
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
 
 
 def _fallback(value: object) -> object:

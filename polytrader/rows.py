@@ -62,7 +62,7 @@ class Row(models.Model):
         if to not in self.moves.get(seen, frozenset()):
             raise IllegalMoveError(f"{type(self).__name__} {self.pk}: {seen} -> {to}")
         changes = {"status": to, "updated_at": timezone.now(), **changes}
-        rows = type(self)._base_manager.filter(**{"pk": self.pk, "status": seen})
+        rows = type(self)._base_manager.filter(pk=self.pk, status=seen)  # type: ignore[misc]
         if rows.update(**changes) == 0:
             return False
         for name, value in changes.items():

@@ -2,7 +2,6 @@
 
 import logging.config
 import sys
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -20,7 +19,6 @@ def _load() -> Configuration:
 
 
 CONFIGURATION = _load()
-BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
 
 SECRET_KEY = CONFIGURATION.secret_key
@@ -99,7 +97,8 @@ USE_TZ = True
 USE_I18N = False
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+# Served from the packages themselves: nothing to collect, nothing to forget.
+STATIC_ROOT = None
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 
