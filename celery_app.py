@@ -5,16 +5,53 @@ The schedule is static: no click should be able to stop the tick.
 """
 
 import os
+import sys
+import threading
+import warnings
 
 from celery import Celery
+from celery.exceptions import SecurityWarning
 from celery.signals import worker_ready
+
+from polytrader.configuration import ConfigurationError, load
+
+warnings.filterwarnings("ignore", category=SecurityWarning)  # it runs as root too, on purpose
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "polytrader.settings")
 
-app = Celery("polytrader")
-app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["orders", "trailing", "minting", "strategy", "operations"])
+DOES_NO_WORK = any(word in sys.argv for word in ("beat", "flower"))
+"""Ringing and looking need no Django, no models and no venue: a third of the memory."""
 
+
+def _redis_url() -> str:
+    try:
+        return load().redis_url or "redis://127.0.0.1:1/0"
+    except ConfigurationError as error:
+        sys.exit(f"configuration: {error}")
+
+
+app = Celery("polytrader", fixups=[] if DOES_NO_WORK else None, broker=_redis_url())
+if not DOES_NO_WORK:
+    app.autodiscover_tasks(["orders", "trailing", "minting", "strategy"])
+
+app.conf.update(
+    task_ignore_result=True,
+    task_acks_late=False,
+    task_publish_retry=False,
+    worker_prefetch_multiplier=1,
+    worker_send_task_events=True,
+    worker_hijack_root_logger=False,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    broker_transport_options={
+        "socket_connect_timeout": 2,
+        "socket_timeout": 10,
+        "socket_keepalive": True,
+    },
+    timezone="UTC",
+    CELERY_DB_REUSE_MAX=1000,
+)
 app.conf.task_routes = {
     "trailing.*": {"queue": "trailing"},
     "orders.*": {"queue": "orders"},
@@ -44,10 +81,13 @@ app.conf.beat_schedule = {
 
 
 @worker_ready.connect
-def watch_without_the_broker(sender: object, **_: object) -> None:
-    """In the process that consumes `trailing`, keep evaluating stops when no message arrives."""
-    queues = getattr(getattr(sender, "app", None), "amqp", None)
-    if queues is not None and "trailing" in queues.queues.consume_from:
+def warm_up_and_watch(sender: object, **_: object) -> None:
+    """Load the venue's client before the first order needs it; watch the stops without the broker."""
+    from orders.venues import warm_up
+
+    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
+    amqp = getattr(getattr(sender, "app", None), "amqp", None)
+    if amqp is not None and "trailing" in amqp.queues.consume_from:
         from trailing.monitor import Watchdog
 
         Watchdog().start()

@@ -31,6 +31,9 @@ class Exchange(Protocol):
     def quotes(self, symbols: Iterable[str]) -> Mapping[str, Quote]:
         """Best prices of many instruments, one request per 500; unknown ones are left out."""
 
+    def log_in(self) -> None:
+        """Load what the first order would otherwise wait for; asks the venue for credentials."""
+
     def sign(self, request: OrderRequest) -> SignedOrder:
         """Sign without any request; the id is the one the venue will use."""
 

@@ -63,6 +63,7 @@ def _common(role: str, configuration: Configuration, path: str) -> dict[str, str
         "POLYTRADER_HOME": str(configuration.home),
         "DJANGO_SETTINGS_MODULE": "polytrader.settings",
         "PYTHONUNBUFFERED": "1",
+        "MALLOC_ARENA_MAX": "2",  # threads otherwise keep an arena each, tens of MiB in all
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{path}",
         "EXCHANGE": configuration.exchange,
         "HOST": f"[{host}]" if ":" in host else host,

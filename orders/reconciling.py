@@ -157,6 +157,7 @@ def book(order: Order, trade: TradeReport) -> None:
     if trade.quantity <= 0:
         return
     with transaction.atomic():
+        Order.objects.select_for_update().get(pk=order.pk)  # one booker at a time
         fill, is_new = Fill.objects.get_or_create(
             order=order,
             trade_id=trade.trade_id,

@@ -5,6 +5,7 @@ import re
 import threading
 from collections.abc import Callable
 
+import structlog
 from django.conf import settings
 
 from exchange.errors import Rejected
@@ -16,6 +17,8 @@ from polytrader.configuration import Configuration
 
 TOKEN_ID = re.compile(r"[0-9]{10,78}\Z")
 SPOT_SYMBOL = re.compile(r"[A-Z0-9]{5,20}\Z")
+
+log = structlog.get_logger()
 
 _lock = threading.RLock()
 _made: dict[tuple[int, str], object] = {}
@@ -55,6 +58,15 @@ def _once(name: str, make: Callable[[], object]) -> object:
         if key not in _made:
             _made[key] = make()
         return _made[key]
+
+
+def warm_up() -> None:
+    """Load the client and log in before the first order; a venue that is away is met later."""
+    exchange = venue("polymarket")
+    try:
+        exchange.log_in()
+    except Exception as error:
+        log.info("not_warm_yet", error=str(error))
 
 
 def forget() -> None:

@@ -90,6 +90,9 @@ class BinanceExchange:
         except (KeyError, TypeError, ValueError) as error:
             raise Unavailable(f"Binance's prices are unreadable: {error}") from None
 
+    def log_in(self) -> None:
+        """Nothing to do: each request carries its own signature."""
+
     def sign(self, request: OrderRequest) -> SignedOrder:
         """Name an order; the id is ours (`newClientOrderId`), no request is made.
 
