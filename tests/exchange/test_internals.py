@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from polymarket._internal.environment import PRODUCTION_CONFIG
+from polymarket.clients._transport import SyncTransport
 
 from exchange.polymarket import addresses, internals
 
@@ -42,7 +43,7 @@ def test_private_functions_take_what_they_took():
 
 
 def test_the_transport_takes_our_client_and_headers():
-    taken = inspect.signature(internals.SyncTransport.__init__).parameters
+    taken = inspect.signature(SyncTransport.__init__).parameters
     assert {"base_url", "client", "header_resolver"} <= set(taken)
 
 
@@ -77,7 +78,7 @@ def test_the_endpoints_are_the_clients():
 
 
 def test_the_clients_own_signatures_use_coincurve():
-    from eth_keys import keys
+    from eth_keys.datatypes import PrivateKey
 
-    backend = keys.PrivateKey(bytes([1] * 32)).backend
+    backend = PrivateKey(bytes([1] * 32)).backend
     assert type(backend).__name__ == "CoinCurveECCBackend"

@@ -113,7 +113,9 @@ def test_a_200_is_a_yes_only_by_the_clients_rule(venue: Stub, exchange, changes,
 
 
 def test_the_venue_may_say_when_to_come_back(venue: Stub, exchange):
-    body = {"error": "post-only mode: only post-only orders and cancels are allowed"}
+    body: dict[str, object] = {
+        "error": "post-only mode: only post-only orders and cancels are allowed"
+    }
     body |= {"code": "post_only_mode", "retry_after_seconds": 79}
     venue.on("POST", "/order", body, 503)
     with pytest.raises(Unavailable) as raised:

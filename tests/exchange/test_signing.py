@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from polymarket._internal.actions.orders.post import build_post_order_request
@@ -52,8 +53,10 @@ def test_the_clients_generic_encoder_agrees(kind, neg_risk, side):
 
     address = OWNER if kind == "eoa" else deposit_wallet_of(OWNER)
     signer = OrderSigner(KEY, Wallet(OWNER, address, kind))
-    order_id, order = signer.sign(replace(SELL, side=side, neg_risk=neg_risk))
-    unsigned = UnsignedOrder(
+    order_id, signed = signer.sign(replace(SELL, side=side, neg_risk=neg_risk))
+    order: Any = signed
+    build: Any = UnsignedOrder
+    unsigned = build(
         chain_id=137,
         builder=order["builder"],
         exchange_address=exchange_for(neg_risk),

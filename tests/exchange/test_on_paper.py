@@ -1,0 +1,219 @@
+"""Both adapters and the minter trading for real on the paper exchange."""
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+import pytest
+
+from exchange.binance.trading import BinanceExchange
+from exchange.errors import OutcomeUnknown, Rejected, Unavailable
+from exchange.polymarket.minting import PolymarketMinter
+from exchange.polymarket.positions import position_id
+from exchange.polymarket.settings import Account, Endpoints, Timeouts
+from exchange.polymarket.trading import PolymarketExchange
+from exchange.quantising import limit_price
+from exchange.types import InstrumentInfo, OrderRequest, TradeReport
+from tests.exchange.conftest import KEY, OWNER
+from tests.paper_process import PaperProcess, running_paper, wait_until
+
+FAST = {"PAPER_SETTLE_SECONDS": "0.2", "PAPER_TIMEOUT_SECONDS": "1", "PAPER_GENERATOR": "0"}
+TIMES = Timeouts(read=0.6)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory) -> Iterator[PaperProcess]:
+    with running_paper(tmp_path_factory.mktemp("paper"), OWNER, **FAST) as paper:
+        yield paper
+
+
+@pytest.fixture
+def paper(running: PaperProcess) -> PaperProcess:
+    running.call("POST", "/paper/reset", {})
+    return running
+
+
+@pytest.fixture
+def exchange(paper: PaperProcess) -> PolymarketExchange:
+    return PolymarketExchange(Endpoints.paper(paper.url), Account(KEY), TIMES)
+
+
+@pytest.fixture
+def minter(paper: PaperProcess) -> PolymarketMinter:
+    account = Account(KEY, relayer_key="any")
+    return PolymarketMinter(Endpoints.paper(paper.url), account, TIMES)
+
+
+def order(info: InstrumentInfo, side="sell", quantity="20", price="0.45") -> OrderRequest:
+    return OrderRequest(
+        info.symbol, side, Decimal(quantity), Decimal(price), info.tick_size, info.neg_risk
+    )
+
+
+def settled(
+    exchange: PolymarketExchange, order_id: str, trade_ids: Sequence[str]
+) -> list[TradeReport]:
+    found: list[TradeReport] = wait_until(
+        lambda: [
+            report
+            for report in exchange.trades(order_id, trade_ids)
+            if report.status in ("confirmed", "failed")
+        ]
+    )
+    return found
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_an_exit_is_sold_and_settles_on_every_market(paper, exchange, number):
+    market = paper.markets()[number]
+    info = exchange.instrument(market["tokenIds"][0])
+    assert info.question == market["question"]
+    assert info.neg_risk == market["negRisk"]
+    assert info.complement == market["tokenIds"][1]
+    assert info.tick_size == Decimal(str(market["tickSize"]))
+    for index, token in enumerate(market["tokenIds"]):
+        assert position_id(info.condition_id, index, info.neg_risk) == token
+    paper.put_book(info.symbol, bids=[("0.48", "100")], asks=[("0.52", "100")])
+    quote = exchange.quotes([info.symbol])[info.symbol]
+    assert (quote.bid, quote.ask) == (Decimal("0.48"), Decimal("0.52"))
+    before = exchange.balance(info.symbol)
+
+    limit = limit_price("sell", quote.bid, info.tick_size)
+    signed = exchange.sign(order(info, price=str(limit)))
+    acknowledgement = exchange.post(signed)
+
+    assert (acknowledgement.order_id, acknowledgement.status) == (signed.order_id, "matched")
+    report = exchange.find_order(signed.order_id)
+    assert report is not None
+    assert report.matched_quantity == 20
+    (trade,) = settled(exchange, signed.order_id, acknowledgement.trade_ids)
+    assert (trade.side, trade.quantity, trade.price) == ("sell", Decimal(20), Decimal("0.48"))
+    assert trade.status == "confirmed"
+    assert exchange.trades(signed.order_id, []) == [trade]
+    wait_until(lambda: exchange.balance(info.symbol) == before - 20)
+
+
+def test_a_repeated_post_is_answered_duplicated(paper, exchange):
+    info = exchange.instrument(paper.markets()[0]["tokenIds"][0])
+    paper.put_book(info.symbol, bids=[("0.48", "100")])
+    signed = exchange.sign(order(info))
+    exchange.post(signed)
+    with pytest.raises(Rejected) as refused:
+        exchange.post(signed)
+    assert refused.value.code == "duplicated"
+    assert [row["size"] for row in paper.ledger()["trades"]] == ["20"]
+
+
+def test_a_time_out_after_acceptance_is_found_by_its_id(paper, exchange):
+    info = exchange.instrument(paper.markets()[0]["tokenIds"][0])
+    paper.put_book(info.symbol, bids=[("0.48", "100")])
+    exchange.balance("collateral")  # logs in
+    signed = exchange.sign(order(info))
+    paper.fault("POST /order", "timeout_after_accept")
+    with pytest.raises(OutcomeUnknown):
+        exchange.post(signed)
+    report = wait_until(lambda: exchange.find_order(signed.order_id))
+    assert report.matched_quantity == 20
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        ("http_425", Unavailable),
+        ("http_429", Unavailable),
+        ("http_500", OutcomeUnknown),
+        ("reject:not_enough_balance", Rejected),
+    ],
+)
+def test_a_fault_before_acceptance_leaves_nothing_behind(paper, exchange, kind, error):
+    info = exchange.instrument(paper.markets()[0]["tokenIds"][0])
+    paper.put_book(info.symbol, bids=[("0.48", "100")])
+    exchange.balance("collateral")
+    signed = exchange.sign(order(info))
+    paper.fault("POST /order", kind)
+    with pytest.raises(error):
+        exchange.post(signed)
+    assert exchange.find_order(signed.order_id) is None
+    assert exchange.post(signed).status == "matched"
+
+
+def test_an_empty_book_is_unmatched(paper, exchange):
+    info = exchange.instrument(paper.markets()[0]["tokenIds"][0])
+    paper.put_book(info.symbol)
+    assert exchange.quotes([info.symbol]) == {}
+    with pytest.raises(Rejected) as refused:
+        exchange.post(exchange.sign(order(info)))
+    assert refused.value.code == "unmatched"
+
+
+def test_a_failed_settlement_is_told_and_a_buy_pays_its_fee(paper, exchange):
+    info = exchange.instrument(paper.markets()[0]["tokenIds"][0])
+    paper.put_book(info.symbol, asks=[("0.5", "100")])
+    signed = exchange.sign(order(info, side="buy", price="0.5"))
+    acknowledgement = exchange.post(signed)
+    (trade,) = settled(exchange, signed.order_id, acknowledgement.trade_ids)
+    assert (trade.side, trade.quantity) == ("buy", Decimal(20))
+    assert trade.fee == 20 * info.fee_rate * Decimal("0.25") ** info.fee_exponent
+
+    paper.fault("POST /order", "settlement_fails")
+    failing = exchange.sign(order(info, side="buy", price="0.5"))
+    acknowledgement = exchange.post(failing)
+    (trade,) = settled(exchange, failing.order_id, acknowledgement.trade_ids)
+    assert trade.status == "failed"
+
+
+@pytest.mark.parametrize("neg_risk", [False, True])
+def test_a_split_brings_both_tokens_once(paper, exchange, minter, neg_risk):
+    market = next(one for one in paper.markets() if one["negRisk"] is neg_risk)
+    before = [exchange.balance(token) for token in market["tokenIds"]]
+    nonce = minter.next_nonce()
+    signed = minter.sign_split(market["conditionId"], neg_risk, Decimal("5.25"), nonce)
+    assert minter.find_split(signed, "") is None
+    transaction_id = minter.submit(signed)
+    with pytest.raises((Unavailable, Rejected)):
+        minter.submit(signed)
+    found = minter.find_split(signed, "")
+    assert found is not None
+    assert found.transaction_id == transaction_id
+    wait_until(lambda: minter.find_split(signed, transaction_id).status == "confirmed")
+    for token, held in zip(market["tokenIds"], before, strict=True):
+        exchange.refresh_balance(token)
+        assert exchange.balance(token) == held + Decimal("5.25")
+    with pytest.raises(Rejected) as refused:
+        minter.submit(signed)
+    assert refused.value.code == "nonce"
+    assert minter.next_nonce() == nonce + 1
+    assert [split["amount"] for split in paper.ledger()["splits"]] == ["5.25"]
+    assert minter.now() <= signed.deadline
+
+
+def test_a_lost_answer_to_a_split_is_found(paper, minter):
+    market = paper.markets()[0]
+    signed = minter.sign_split(market["conditionId"], False, Decimal(5), minter.next_nonce())
+    paper.fault("split", "timeout_after_accept")
+    with pytest.raises(OutcomeUnknown):
+        minter.submit(signed)
+    found = wait_until(lambda: minter.find_split(signed, ""))
+    assert found.transaction_id
+    wait_until(lambda: minter.find_split(signed, "").status == "confirmed")
+
+
+def test_spot_is_quoted_and_sold(paper):
+    spot = BinanceExchange(paper.url, "paper-key", "paper-secret")
+    paper.call("PUT", "/paper/prices/BTCUSDT", {"price": "50000"})
+    info = spot.instrument("BTCUSDT")
+    quote = spot.quotes(["BTCUSDT"])["BTCUSDT"]
+    assert quote.bid is not None
+    before = spot.balance("BTC")
+    request = OrderRequest("BTCUSDT", "sell", Decimal("0.01"), Decimal(49000), info.tick_size)
+    signed = spot.sign(request)
+    assert spot.find_order(signed.order_id) is None
+    assert spot.post(signed).status == "matched"
+    report = spot.find_order(signed.order_id)
+    assert report is not None
+    assert (report.status, report.matched_quantity) == ("matched", Decimal("0.01"))
+    (trade,) = spot.trades(signed.order_id, [])
+    assert trade.quantity == Decimal("0.01")
+    assert spot.balance("BTC") == before - Decimal("0.01")
+    with pytest.raises(Rejected) as refused:
+        spot.post(signed)
+    assert refused.value.code == "duplicated"
