@@ -45,7 +45,7 @@ def probes(configuration: Configuration, processes: set[str]) -> list[Probe]:
     loopback = "127.0.0.1"
     known = [
         Probe("paper", loopback, configuration.paper_port, "/ok", loopback),
-        Probe("web", host, configuration.port, "/readyz", header),
         Probe("flower", loopback, configuration.flower_port, "/", loopback, any_answer=True),
+        Probe("web", host, configuration.port, "/readyz", header),
     ]
     return [probe for probe in known if probe.name in processes]

@@ -36,6 +36,7 @@ BYSTANDERS_WITHIN = 3.0
 SAME_SIGNAL_WITHIN = 5.0
 DEATHS_BEFORE_READY = 3
 _BYSTANDERS = ("flower", "paper")
+_ASK_EVERY = 0.5
 _REPORT_EVERY = 20.0
 _PATIENCE_WITH_LAST_RUN = 20.0
 _PATIENCE_WITH_DATABASES = 180.0  # a recovery after a crash may take its time
@@ -175,7 +176,7 @@ class Supervisor:
             if time.monotonic() > report_at:
                 report_at = time.monotonic() + _REPORT_EVERY
                 self.printer.line(f"not ready yet: {trouble}")
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(_ASK_EVERY)
         self._fail_on_deaths()
 
     def _fail_on_deaths(self) -> None:

@@ -48,7 +48,13 @@ def printer(pipe):
 
 def child(tmp_path, printer, program, **options):
     output = Output("dummy", 0, 8, printer, tmp_path)
-    command = Command("dummy", (sys.executable, "-c", program), os.environ, tmp_path, **options)
+    command = Command(
+        "dummy",
+        (sys.executable, "-c", program),
+        os.environ | {"PYTHONUNBUFFERED": "1"},
+        tmp_path,
+        **options,
+    )
     return Child(command, output)
 
 
@@ -81,6 +87,23 @@ def test_a_child_that_dies_is_started_again(tmp_path, printer, monkeypatch):
 
     pids = asyncio.run(scenario())
     assert len(set(pids)) == len(pids) >= 2
+
+
+def test_a_wanted_restart_is_no_death_and_does_not_wait(tmp_path, printer, monkeypatch):
+    monkeypatch.setattr("launch.processes._SHORTEST", 60.0)
+
+    async def scenario():
+        made = child(tmp_path, printer, "import os, time; print(os.getpid()); time.sleep(60)")
+        made.start()
+        while len(made.output.last) < 1:
+            await asyncio.sleep(0.01)
+        made.restart()
+        while len(made.output.last) < 2:
+            await asyncio.sleep(0.01)
+        await made.stop(5)
+        return made.deaths
+
+    assert asyncio.run(asyncio.wait_for(scenario(), 30)) == 0
 
 
 def test_a_program_that_is_not_there_is_an_end_like_any_other(tmp_path, printer):
