@@ -44,8 +44,9 @@ async def body_of(request: web.Request) -> object:
 
 async def key_of(request: web.Request) -> ApiKey:
     """Give the API key that the request's L2 headers prove; raises Refused 401."""
+    path = request.raw_path.partition("?")[0]
     return verify_call(
-        state(request).store, request.headers, request.method, request.path, await request.read()
+        state(request).store, request.headers, request.method, path, await request.read()
     )
 
 

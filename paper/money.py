@@ -31,12 +31,13 @@ def parse(value: object, decimals: int = DECIMALS) -> int:
     text = repr(value) if isinstance(value, float) else str(value)
     if not _PLAIN.fullmatch(text):
         raise ValueError(f'expected a plain number such as "0.5", got {text[:40]!r}')
-    scaled = Decimal(text).scaleb(decimals)
-    if scaled != scaled.to_integral_value():
+    whole, _, fraction = text.partition(".")
+    if len(fraction.rstrip("0")) > decimals:
         raise ValueError(f"expected at most {decimals} decimals, got {text}")
-    if not 0 <= scaled <= MOST * 10**decimals:
+    amount = int(whole + fraction[:decimals].ljust(decimals, "0"))
+    if text[0] == "-" or amount > MOST * 10**decimals:
         raise ValueError(f"expected a number from 0 to {MOST}, got {text}")
-    return int(scaled)
+    return amount
 
 
 def text(amount: int, decimals: int = DECIMALS) -> str:

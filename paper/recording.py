@@ -10,6 +10,7 @@ import gzip
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TextIO
 
@@ -21,6 +22,11 @@ COLUMNS = (
 )  # fmt: skip
 MOST_ROWS = 5_000_000
 _LAST_TRADE, _ASK = 1, 2
+_KINDS = {
+    (event, side): trade | ask
+    for event, trade in (("PRICE_CHANGE", 0), ("LAST_TRADE", _LAST_TRADE))
+    for side, ask in (("BID", 0), ("BUY", 0), ("ASK", _ASK), ("SELL", _ASK))
+}
 
 
 class RecordingError(Exception):
@@ -112,12 +118,13 @@ def _read(lines: TextIO) -> Recording:
     numbers: dict[str, int] = {}
     votes: Counter[tuple[int, int]] = Counter()
     waiting = -1
-    for line, row in enumerate(rows, start=2):
+    for last, row in enumerate(rows):
         try:
             _read_row(recording, numbers, row)
+            if last >= MOST_ROWS:
+                raise ValueError(f"expected at most {MOST_ROWS} rows")
         except ValueError as error:
-            raise RecordingError(f"file: line {line}: {error}") from None
-        last = len(recording) - 1
+            raise RecordingError(f"file: line {last + 2}: {error}") from None
         if waiting >= 0 and recording.are_mirrored(waiting, last):
             votes[recording.tokens_of(waiting, last)] += 1
             waiting = -1
@@ -132,30 +139,36 @@ def _read_row(recording: Recording, numbers: dict[str, int], row: list[str]) -> 
     if len(row) != len(COLUMNS):
         raise ValueError(f"expected {len(COLUMNS)} columns, got {len(row)}")
     at, event, asset, side, price_text, size, bid, ask = row
-    if event not in ("PRICE_CHANGE", "LAST_TRADE"):
-        raise ValueError(f"expected PRICE_CHANGE or LAST_TRADE, got {event!r}")
-    if side not in ("BID", "ASK", "BUY", "SELL"):
-        raise ValueError(f"expected BID or ASK, got {side!r}")
-    if not (asset.isascii() and asset.isdecimal()) or len(asset) > 78:
-        raise ValueError(f"expected a token id, got {asset!r}")
-    if not (at.isascii() and at.isdecimal()) or len(at) > 15:
+    kind = _KINDS.get((event, side))
+    if kind is None:
+        raise ValueError(f"expected PRICE_CHANGE or LAST_TRADE, BID or ASK, got {event} {side}")
+    if not at.isdecimal() or len(at) > 15:
         raise ValueError(f"expected epoch milliseconds, got {at!r}")
-    price = money.parse(price_text)
-    if not 0 < price < UNIT or len(recording) >= MOST_ROWS:
+    price = _figure(price_text)
+    if not 0 < price < UNIT:
         raise ValueError(f"expected a price between 0 and 1, got {price_text}")
     token = numbers.get(asset)
     if token is None:
-        token = numbers[asset] = len(recording.tokens)
-        if token >= 30_000:
-            raise ValueError("expected at most 30,000 tokens")
-        recording.tokens.append(asset)
-        recording.ticks.append(10_000)
-    if price % 10_000:
-        recording.ticks[token] = min(recording.ticks[token], 100 if price % 1_000 else 1_000)
-    kind = (_LAST_TRADE if event == "LAST_TRADE" else 0) | (_ASK if side in ("ASK", "SELL") else 0)
-    recording.add(
-        token, int(at), kind, (price, money.parse(size), money.parse(bid), money.parse(ask))
-    )
+        token = numbers[asset] = _new_token(recording, asset)
+    if price % recording.ticks[token]:
+        recording.ticks[token] = 100 if price % 1_000 else 1_000
+    recording.add(token, int(at), kind, (price, _figure(size), _figure(bid), _figure(ask)))
+
+
+def _new_token(recording: Recording, asset: str) -> int:
+    if not (asset.isascii() and asset.isdecimal()) or len(asset) > 78:
+        raise ValueError(f"expected a token id, got {asset!r}")
+    if len(recording.tokens) >= 30_000:
+        raise ValueError("expected at most 30,000 tokens")
+    recording.tokens.append(asset)
+    recording.ticks.append(10_000)
+    return len(recording.tokens) - 1
+
+
+@lru_cache(maxsize=8192)
+def _figure(text: str) -> int:
+    """Read a price or size into millionths; the same few prices come again and again."""
+    return money.parse(text)
 
 
 def _pair_up(recording: Recording, votes: Counter[tuple[int, int]]) -> None:

@@ -25,7 +25,8 @@ async def _signed(request: web.Request) -> dict[str, str]:
     settings = state(request).settings
     if request.headers.get("X-MBX-APIKEY") != settings.binance_key:
         raise SpotRefused(-2015, "Invalid API-key, IP, or permissions for action.", 401)
-    raw_query, raw_body = request.rel_url.raw_query_string, (await request.read()).decode("latin-1")
+    raw_query = request.raw_path.partition("?")[2]
+    raw_body = (await request.read()).decode("latin-1")
     fields = dict(parse_qsl(raw_query, keep_blank_values=True))
     fields |= dict(parse_qsl(raw_body, keep_blank_values=True))
     message = _SIGNATURE.sub("", raw_query) + _SIGNATURE.sub("", raw_body)

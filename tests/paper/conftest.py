@@ -42,11 +42,17 @@ def paper(shared_paper: PaperProcess) -> PaperProcess:
     return shared_paper
 
 
-@pytest.fixture
-def client(paper: PaperProcess) -> Iterator[SecureClient]:
-    """The real client with the installation's deposit wallet."""
-    with client_on(paper.url) as real:
+@pytest.fixture(scope="module")
+def shared_client(shared_paper: PaperProcess) -> Iterator[SecureClient]:
+    """One real client per module, since making one takes half a second."""
+    with client_on(shared_paper.url) as real:
         yield real
+
+
+@pytest.fixture
+def client(paper: PaperProcess, shared_client: SecureClient) -> SecureClient:
+    """The real client with the installation's deposit wallet, on the opening state."""
+    return shared_client
 
 
 @pytest.fixture
