@@ -160,13 +160,19 @@ def running_instance(home: Path) -> dict[str, Any] | None:
 
 
 def is_alive(pid: int) -> bool:
-    """Say whether a process of this number exists, whoever owns it."""
+    """Say whether a process of this number runs, whoever owns it.
+
+    A dead one that its parent has not asked about yet does not count: the first process of many
+    containers never asks.
+    """
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
+    with contextlib.suppress(OSError, IndexError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return True
 
 

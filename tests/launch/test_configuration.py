@@ -140,6 +140,19 @@ def test_a_dead_instance_is_not_asked(home):
     assert configured(home).database_url is None
 
 
+def test_an_instance_whose_end_nobody_asked_about_is_dead(home):
+    home.mkdir()
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        write_private_json(home / "running.json", {"pid": pid, "port": 9001})
+        assert configured(home).port == 8015
+    finally:
+        os.waitpid(pid, 0)
+
+
 def dead_pid():
     pid = os.fork()
     if pid == 0:
