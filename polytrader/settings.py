@@ -148,6 +148,7 @@ logging.config.dictConfig(
             "httpx": {"level": "WARNING"},
             "celery.app.trace": {"level": "WARNING"},
             "celery.worker.strategy": {"level": "WARNING"},
+            "celery.worker.request": {"level": "WARNING"},
             "django.request": {"level": "ERROR", "filters": ["told"]},
         },
     }
