@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import select
+import selectors
 import signal
 import subprocess
 import sys
@@ -132,5 +132,6 @@ def wait_until(condition, seconds: float = 10):
 
 def _first_line(process: subprocess.Popen[str], seconds: float = 20) -> str:
     assert process.stdout is not None
-    ready, _, _ = select.select([process.stdout], [], [], seconds)
-    return process.stdout.readline() if ready else ""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        return process.stdout.readline() if selector.select(seconds) else ""

@@ -66,7 +66,7 @@ def test_a_limit_beyond_the_price_expires(spot):
 
 
 @pytest.mark.parametrize(
-    ("quantity", "code"), [("0.0000001", -1013), ("0.00001", -1013), ("11", -2010)]
+    ("quantity", "code"), [("0.000001", -1013), ("0.00001", -1013), ("11", -2010)]
 )
 def test_what_the_filters_or_the_balance_refuse(spot, quantity, code):
     with pytest.raises(BadRequestError) as refused:
