@@ -3,11 +3,13 @@
 import json
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
 from polytrader.configuration import (
     SIGNING_ROLES,
+    Configuration,
     ConfigurationError,
     ensure_secrets,
     load,
@@ -24,7 +26,7 @@ def home(tmp_path):
     return tmp_path / "home"
 
 
-def configured(home, **environ):
+def configured(home: Path, **environ: str) -> Configuration:
     return load({"POLYTRADER_HOME": str(home), "POLYTRADER_DOTENV": ""} | environ)
 
 
@@ -153,7 +155,7 @@ def test_an_instance_whose_end_nobody_asked_about_is_dead(home):
         os.waitpid(pid, 0)
 
 
-def dead_pid():
+def dead_pid() -> int:
     pid = os.fork()
     if pid == 0:
         os._exit(0)

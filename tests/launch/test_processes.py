@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,10 +27,10 @@ def test_the_wait_doubles_to_ten_seconds_and_starts_over_after_a_good_run(
 class Pipe:
     """Standard output as the user would read it."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.reading, self.writing = os.pipe()
 
-    def text(self, printer):
+    def text(self, printer: Printer) -> str:
         printer.close()
         os.close(self.writing)
         with os.fdopen(self.reading) as file:
@@ -46,26 +47,22 @@ def printer(pipe):
     return Printer(pipe.writing)
 
 
-def child(tmp_path, printer, program, **options):
+def child(tmp_path: Path, printer: Printer, program: str) -> Child:
     output = Output("dummy", 0, 8, printer, tmp_path)
     command = Command(
-        "dummy",
-        (sys.executable, "-c", program),
-        os.environ | {"PYTHONUNBUFFERED": "1"},
-        tmp_path,
-        **options,
+        "dummy", (sys.executable, "-c", program), os.environ | {"PYTHONUNBUFFERED": "1"}, tmp_path
     )
     return Child(command, output)
 
 
-async def line(made, text):
+async def line(made: Child, text: str) -> None:
     """Wait until the child said it."""
     while text not in made.output.last:
         await asyncio.sleep(0.01)
 
 
 def test_output_is_prefixed_for_people_and_bare_in_the_log(tmp_path, pipe, printer):
-    async def scenario():
+    async def scenario() -> Any:
         program = "print('one'); print('half', end='')"
         assert await child(tmp_path, printer, program).run_once() == 0
 
@@ -77,7 +74,7 @@ def test_output_is_prefixed_for_people_and_bare_in_the_log(tmp_path, pipe, print
 def test_a_child_that_dies_is_started_again(tmp_path, printer, monkeypatch):
     monkeypatch.setattr("launch.processes._SHORTEST", 0.01)
 
-    async def scenario():
+    async def scenario() -> Any:
         made = child(tmp_path, printer, "import os; print(os.getpid())")
         made.start()
         while made.deaths < 2:
@@ -92,7 +89,7 @@ def test_a_child_that_dies_is_started_again(tmp_path, printer, monkeypatch):
 def test_a_wanted_restart_is_no_death_and_does_not_wait(tmp_path, printer, monkeypatch):
     monkeypatch.setattr("launch.processes._SHORTEST", 60.0)
 
-    async def scenario():
+    async def scenario() -> Any:
         made = child(tmp_path, printer, "import os, time; print(os.getpid()); time.sleep(60)")
         made.start()
         while len(made.output.last) < 1:
@@ -107,7 +104,7 @@ def test_a_wanted_restart_is_no_death_and_does_not_wait(tmp_path, printer, monke
 
 
 def test_a_program_that_is_not_there_is_an_end_like_any_other(tmp_path, printer):
-    async def scenario():
+    async def scenario() -> Any:
         made = child(tmp_path, printer, "")
         made.command = Command("dummy", ("/no/such",), {}, tmp_path)
         return await made.run_once(), list(made.output.last)
@@ -127,7 +124,7 @@ signal.signal(signal.SIGTERM, lambda *a: (inner.stdin.close(), inner.wait(), sys
 signal.pause()
 """
 
-    async def scenario():
+    async def scenario() -> Any:
         made = child(tmp_path, printer, program)
         made.start()
         await line(made, "ready")
@@ -148,7 +145,7 @@ if inner: print(inner, flush=True)
 signal.pause()
 """
 
-    async def scenario():
+    async def scenario() -> Any:
         made = child(tmp_path, printer, program)
         made.start()
         while not made.output.last:
@@ -162,7 +159,7 @@ signal.pause()
     assert asyncio.run(asyncio.wait_for(scenario(), 20)) == -signal.SIGKILL
 
 
-def is_running(pid):
+def is_running(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
@@ -170,7 +167,7 @@ def is_running(pid):
 
 
 def test_a_reader_who_stops_reading_does_not_hold_up_the_child(tmp_path, pipe, printer):
-    async def scenario():
+    async def scenario() -> Any:
         made = child(tmp_path, printer, "for n in range(50_000): print('x' * 80)\nprint('end')")
         return await asyncio.wait_for(made.run_once(), 30)
 
@@ -182,7 +179,7 @@ def test_a_reader_who_stops_reading_does_not_hold_up_the_child(tmp_path, pipe, p
 def test_a_reader_who_went_away_is_no_error(tmp_path, pipe, printer):
     os.close(pipe.reading)
 
-    async def scenario():
+    async def scenario() -> Any:
         return await child(tmp_path, printer, "print('x')\nprint('y')").run_once()
 
     assert asyncio.run(scenario()) == 0

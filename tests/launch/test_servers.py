@@ -22,14 +22,15 @@ from polytrader.configuration import ROOT
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to drop its rights")
 
 
-def rows(url):
+def rows(url: str) -> int:
     with psycopg.connect(url) as session:
         session.execute("create table if not exists t (n int)")
         session.execute("insert into t values (1)")
-        return session.execute("select count(*) from t").fetchone()[0]
+        (count,) = session.execute("select count(*) from t").fetchone() or (0,)
+        return int(count)
 
 
-def redis_says(server, *words):
+def redis_says(server: EmbeddedRedis, *words: str) -> list[str]:
     text = "".join(f"${len(word)}\r\n{word}\r\n" for word in words)
     with socket.create_connection(("127.0.0.1", server.port), timeout=5) as session:
         session.sendall(f"AUTH {server.password}\r\n*{len(words)}\r\n{text}QUIT\r\n".encode())
@@ -191,6 +192,7 @@ def test_kill_9_of_the_starter_leaves_no_server(tmp_path):
     starter = subprocess.Popen(
         [sys.executable, "-c", STARTER, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT
     )
+    assert starter.stdout is not None
     assert starter.stdout.readline() == b"up\n"
     starter.kill()
     starter.wait()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -49,7 +50,7 @@ class Instance:
         self.environ = {"POLYTRADER_HOME": str(self.home), "POLYTRADER_DOTENV": ""} | self.ports
         self.write(works=f"python {directory}/works.py 0")
         self.lines: list[str] = []
-        self.process: subprocess.Popen[str] | None = None
+        self.process: Any = None
 
     def write(self, **more: str) -> None:
         answers = f"python {self.directory}/answers.py"
@@ -85,15 +86,15 @@ class Instance:
         """Read to the end and return the exit status."""
         said, _ = self.process.communicate(timeout=STOP_WITHIN + 2)
         self.lines += said.splitlines()
-        return self.process.returncode
+        return int(self.process.returncode)
 
     def ready(self) -> "Instance":
         self.start()
         self.until("polytrader ready")
         return self
 
-    def running(self) -> dict:
-        return json.loads((self.home / "running.json").read_text())
+    def running(self) -> dict[str, Any]:
+        return dict(json.loads((self.home / "running.json").read_text()))
 
     def left(self) -> list[str]:
         """What still runs for this home: the children know it by environment or command line."""
