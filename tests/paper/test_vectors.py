@@ -1,8 +1,8 @@
-"""Signatures and ids against vectors made by the real clients (requests.md sections A, B, D)."""
+"""Signatures and ids against vectors made by the real clients."""
 
 from __future__ import annotations
 
-import re
+import json
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from paper.positions import token_ids
 from paper.signatures import SignedOrder, login_signer, order_signer
 from paper.wallets import beacon_wallet, legacy_wallet
 
-RECORDED = Path("../shared/polymarket/requests.md")
+RECORDED = Path(__file__).parent / "recorded_calls.json"
 SECRET = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I="
 SIGNER = "0x19E7E376E7C213B7E7e7e46cc70A5dD086DAff2A"
 ZERO = "0x" + "00" * 32
@@ -86,30 +86,15 @@ def test_the_call_signature(method: str, path: str, body: bytes, wanted: str):
     assert l2_signature(SECRET, "1763765000", method, path, body) == wanted
 
 
-def recorded_calls() -> list[tuple[str, str, str, str, bytes]]:
-    """Read every recorded L2 call as (method, path, timestamp, signature, body)."""
-    if not RECORDED.exists():
-        return []
-    text = RECORDED.read_text().partition("\n# C. ")[0]
-    calls = []
-    for block in re.findall(r"```http\n(.*?)```", text, re.DOTALL):
-        head, _, body = block.partition("\n\n")
-        headers = dict(re.findall(r"^([\w-]+): (.*)$", head, re.MULTILINE))
-        if "POLY_API_KEY" in headers:
-            method, target, _ = head.splitlines()[0].split(" ")
-            calls.append(
-                (method, target.partition("?")[0], headers["POLY_TIMESTAMP"],
-                 headers["POLY_SIGNATURE"], body.strip().encode())
-            )  # fmt: skip
-    return calls
-
-
-@pytest.mark.skipif(not RECORDED.exists(), reason="the recorded requests are not at hand")
 def test_every_recorded_call_verifies():
-    calls = recorded_calls()
+    """The calls were recorded from the real clients with a secret made for the recording."""
+    calls = json.loads(RECORDED.read_text())
     assert len(calls) >= 25
-    for method, path, timestamp, signature, body in calls:
-        assert l2_signature(SECRET, timestamp, method, path, body) == signature, (method, path)
+    for call in calls:
+        signature = l2_signature(
+            SECRET, call["timestamp"], call["method"], call["path"], call["body"].encode()
+        )
+        assert signature == call["signature"], (call["method"], call["path"])
 
 
 def test_token_ids_are_those_of_a_real_market():
