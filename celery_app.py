@@ -11,7 +11,7 @@ import warnings
 
 from celery import Celery
 from celery.exceptions import SecurityWarning
-from celery.signals import worker_ready
+from celery.signals import worker_ready, worker_shutdown
 
 from polytrader.configuration import ConfigurationError, load
 
@@ -91,3 +91,11 @@ def warm_up_and_watch(sender: object, **_: object) -> None:
         from trailing.monitor import Watchdog
 
         Watchdog().start()
+
+
+@worker_shutdown.connect
+def finish_sending(**_: object) -> None:
+    """Let what is on its way to the venue arrive before the process ends."""
+    from orders import sending
+
+    sending.finish()

@@ -98,4 +98,5 @@ def _in_flight(asset: str) -> bool:
 
 def _moved_just_now(position: Position) -> bool:
     since = timezone.now() - QUIET_FOR
-    return Entry.objects.filter(position=position, created_at__gt=since).exists()
+    ours = Entry.objects.filter(position=position, created_at__gt=since)
+    return ours.exclude(kind__in=["opening", "outside"]).exists()

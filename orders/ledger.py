@@ -1,14 +1,14 @@
 """Posting to positions: each change once, with what caused it, both sides of a trade together."""
 
 from collections.abc import Iterable
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 
 from django.db.models import F
 from django.utils import timezone
 
 from orders.models import Entry, Fill, Instrument, Position
 
-COLLATERAL = "collateral"
+BASE_UNIT = Decimal("0.000001")
 
 
 def lock(assets: Iterable[str], venue: str) -> dict[str, Position]:
@@ -47,9 +47,20 @@ def post(
     return is_new
 
 
+def amount_of(side: str, quantity: Decimal, price: Decimal) -> Decimal:
+    """The collateral of a trade: quantity times price in the chain's base units of 6 decimals.
+
+    A buy that spends a round amount gets its shares rounded down, so that shares
+    times price fall short of the amount by a fraction of a unit: hence upwards.
+    """
+    return (quantity * price).quantize(
+        BASE_UNIT, ROUND_HALF_UP if side == "sell" else ROUND_CEILING
+    )
+
+
 def _changes(instrument: Instrument, fill: Fill) -> dict[str, Decimal]:
     """What a fill moves, per asset; the fee is always taken in the quote asset."""
-    notional = fill.quantity * fill.price
+    notional = amount_of(fill.order.side, fill.quantity, fill.price)
     if fill.order.side == "sell":
         return {
             instrument.base_asset: -fill.quantity,

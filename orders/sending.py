@@ -152,6 +152,14 @@ def _executor() -> ThreadPoolExecutor:
     return _pool
 
 
+def finish() -> None:
+    """Wait for what is being sent, at a warm shutdown; the next sending starts afresh."""
+    global _pool
+    if _pool is not None:
+        _pool.shutdown(wait=True)
+        _pool = None
+
+
 def _send_in_thread(order_pk: int) -> None:
     close_old_connections()
     try:

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,11 +28,10 @@ def api(db: None) -> Api:
 @pytest.fixture(scope="session")
 def _paper_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     from exchange.polymarket.wallets import address_of
-    from tests.paper_process import start_paper
+    from tests.paper_process import running_paper
 
-    home = tmp_path_factory.mktemp("paper")
-    with start_paper(
-        Path(home),
+    with running_paper(
+        tmp_path_factory.mktemp("paper"),
         address_of(OWNER_KEY),
         PAPER_SETTLE_SECONDS="0.3",
         PAPER_TIMEOUT_SECONDS="0.5",
@@ -45,13 +43,13 @@ def _paper_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.fixture
 def paper(_paper_process: Any, settings: Any) -> Iterator[Any]:
     """A paper exchange in its opening state; our adapters in this process trade on it."""
-    from orders import venues
+    from orders import sending, venues
 
-    _paper_process.reset()
+    _paper_process.call("POST", "/paper/reset")
     settings.CONFIGURATION = dataclasses.replace(
         django_settings.CONFIGURATION,
         exchange="paper",
-        paper_port=_paper_process.port,
+        paper_port=int(_paper_process.url.rsplit(":", 1)[1]),
         private_key=OWNER_KEY,
         relayer_key="paper",
         binance_api_key="paper-key",
@@ -59,4 +57,18 @@ def paper(_paper_process: Any, settings: Any) -> Iterator[Any]:
     )
     venues.forget()
     yield _paper_process
+    sending.finish()
     venues.forget()
+
+
+@pytest.fixture
+def paper_token(paper: Any, transactional_db: None) -> Any:
+    """An outcome token of the paper exchange with a book of 0.50 / 0.52, its balances opened."""
+    from orders import balances, instruments
+
+    symbol = paper.markets()[0]["tokenIds"][0]
+    paper.put_book(symbol, bids=[("0.50", 1000)], asks=[("0.52", 1000)])
+    instrument = instruments.known(symbol)
+    for asset in (instrument.base_asset, instrument.complement, instrument.quote_asset):
+        balances.opened(asset, instrument.venue)
+    return instrument
