@@ -115,8 +115,8 @@ class BinanceExchange:
             "side": request.side.upper(),
             "type": "LIMIT",
             "timeInForce": "IOC",
-            "quantity": f"{request.quantity:f}",
-            "price": f"{request.price:f}",
+            "quantity": f"{request.quantity.normalize():f}",  # no zeros of a column's 20 decimals
+            "price": f"{request.price.normalize():f}",
             "newClientOrderId": order_id,
             "newOrderRespType": "RESULT",
         }

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+from dataclasses import replace
 from decimal import Decimal
 from urllib.parse import urlencode
 
@@ -146,6 +147,12 @@ def test_a_refused_connection_proves_that_nothing_happened():
     spot = BinanceExchange("http://127.0.0.1:1", "k", "s")
     with pytest.raises(Unavailable):
         spot.post(spot.sign(SELL))
+
+
+def test_numbers_that_come_from_rows_are_sent_without_their_padding(spot):
+    request = replace(SELL, quantity=Decimal(f"0.001{0:017d}"), price=Decimal(f"47481.{0:020d}"))
+    order = json.loads(spot.sign(request).payload)
+    assert (order["quantity"], order["price"]) == ("0.001", "47481")
 
 
 def test_a_failed_look_up_is_not_an_absence(venue: Stub, spot):
