@@ -17,6 +17,8 @@ class DriveError(Exception):
 class Web:
     """The web process of this installation."""
 
+    name = "the web process"
+
     def __init__(self, token: str) -> None:
         configuration = settings.CONFIGURATION
         self._client = httpx.Client(
@@ -27,15 +29,17 @@ class Web:
 
     def get(self, path: str, **params: Any) -> Any:
         """GET a JSON answer."""
-        return _json(self._client.get(path, params=params))
+        return _ask(self, "GET", path, params=params)
 
     def post(self, path: str, body: Any) -> Any:
         """POST a JSON body and read the answer."""
-        return _json(self._client.post(path, json=body))
+        return _ask(self, "POST", path, json=body)
 
 
 class Paper:
     """The control API of the paper exchange."""
+
+    name = "the paper exchange"
 
     def __init__(self) -> None:
         base = f"http://127.0.0.1:{settings.CONFIGURATION.paper_port}"
@@ -43,22 +47,27 @@ class Paper:
 
     def get(self, path: str) -> Any:
         """GET a JSON answer."""
-        return _json(self._client.get(path))
+        return _ask(self, "GET", path)
 
     def put(self, path: str, body: Any) -> Any:
         """PUT a JSON body."""
-        return _json(self._client.put(path, json=body))
+        return _ask(self, "PUT", path, json=body)
 
     def post(self, path: str, body: Any) -> Any:
         """POST a JSON body."""
-        return _json(self._client.post(path, json=body))
+        return _ask(self, "POST", path, json=body)
 
     def put_book(self, token_id: str, bid: str, ask: str, size: str = "1000") -> None:
         """Make a book of one level on either side."""
         self.put(f"/paper/books/{token_id}", {"bids": [[bid, size]], "asks": [[ask, size]]})
 
 
-def _json(answer: httpx.Response) -> Any:
+def _ask(who: Web | Paper, method: str, path: str, **said: Any) -> Any:
+    try:
+        answer = who._client.request(method, path, **said)
+    except httpx.HTTPError as error:
+        where = who._client.base_url
+        raise DriveError(f"{who.name} at {where} does not answer: {error}") from error
     if answer.status_code >= 400:
         raise DriveError(f"{answer.request.url.path} answered {answer.status_code}: {answer.text}")
     return answer.json() if answer.content else None
