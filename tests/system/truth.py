@@ -1,0 +1,112 @@
+"""Our book against the paper exchange's ledger: what each says happened, to the last unit."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from decimal import Decimal
+from typing import Any
+
+from tests.system.installation import Installation, eventually
+
+_POSITIONS = "SELECT asset, matched, settled, pending_transactions FROM orders_position"
+_ORDERS = """
+SELECT o.order_id, i.symbol, upper(o.side) AS side, o.quantity, o.price, o.status, o.posts
+FROM orders_order o JOIN orders_instrument i ON i.id = o.instrument_id
+WHERE o.matched_quantity > 0
+"""
+_FILLS = """
+SELECT f.trade_id, o.order_id, f.quantity, f.price, upper(f.status) AS status
+FROM orders_fill f JOIN orders_order o ON o.id = f.order_id
+"""
+_SPLITS = "SELECT condition_id, quantity FROM minting_transaction WHERE status = 'confirmed'"
+_UNFINISHED = """
+SELECT (SELECT count(*) FROM orders_order WHERE status IN ('planned', 'sent', 'open'))
+     + (SELECT count(*) FROM orders_fill WHERE status = 'matched')
+     + (SELECT count(*) FROM orders_leg WHERE status = 'working')
+     + (SELECT count(*) FROM minting_mint WHERE status IN ('requested', 'delayed', 'sent'))
+     + (SELECT count(*) FROM orders_fill f JOIN orders_order o ON o.id = f.order_id
+          JOIN orders_leg l ON l.id = o.leg_id JOIN orders_trade t ON t.id = l.trade_id
+         WHERE t.mint_after_sell AND o.side = 'sell' AND f.status = 'confirmed'
+           AND NOT EXISTS (SELECT 1 FROM minting_mint m WHERE m.fill_id = f.id)) AS unfinished
+"""
+
+
+def assert_books_agree(system: Installation, seconds: float = 30) -> dict[str, Any]:
+    """Wait until nothing of ours is under way, then compare everything; return the ledger.
+
+    A comparison of balances with the venue would book a difference as an outside
+    movement, so that there must be none of those either, but for what `outside` tells.
+    """
+    eventually("nothing under way", lambda: _unfinished(system) == 0, seconds)
+    ledger = system.ledger()
+    (balances,) = ledger["balances"].values()
+    for row in system.rows(_POSITIONS):
+        held = Decimal(balances.get(row["asset"], "0"))
+        assert row["settled"] == held, f"{row['asset'][:12]}: {row['settled']}, really {held}"
+        assert row["matched"] == held, f"{row['asset'][:12]}: {row['matched']}, really {held}"
+        assert row["pending_transactions"] == 0
+    assert _ours(system.rows(_ORDERS), "order_id", "symbol", "side", "quantity", "price") == _rows(
+        ledger["orders"], "id", "assetId", "side", "size", "price"
+    )
+    assert _ours(system.rows(_FILLS), "trade_id", "order_id", "quantity", "price", "status") == (
+        _rows(ledger["trades"], "id", "orderId", "size", "price", "status")
+    )
+    assert _ours(system.rows(_SPLITS), "condition_id", "quantity") == _rows(
+        ledger["splits"], "conditionId", "amount"
+    )
+    return ledger
+
+
+def assert_nothing_came_from_outside(system: Installation) -> None:
+    """Every change of our book was caused by something of ours."""
+    assert system.rows("SELECT * FROM orders_entry WHERE kind = 'outside'") == []
+
+
+def _unfinished(system: Installation) -> int:
+    return int(system.rows(_UNFINISHED)[0]["unfinished"])
+
+
+def _ours(rows: list[dict[str, Any]], *names: str) -> Counter[tuple[Any, ...]]:
+    return Counter(tuple(_value(row[name]) for name in names) for row in rows)
+
+
+def _rows(rows: list[dict[str, Any]], *names: str) -> Counter[tuple[Any, ...]]:
+    return Counter(tuple(_value(row[name]) for name in names) for row in rows)
+
+
+def _value(value: Any) -> Any:
+    """Numbers compare as numbers, however they are written; ids stay text."""
+    if isinstance(value, str) and len(value) < 30:
+        try:
+            return Decimal(value)
+        except ArithmeticError:
+            return value
+    return value
+
+
+def sold(ledger: dict[str, Any], stop: dict[str, Any]) -> Decimal:
+    """Return what was really sold for a stop: the trades of its orders that did not fail."""
+    ids = {order["orderId"] for order in stop["orders"]}
+    parts = [
+        Decimal(trade["size"])
+        for trade in ledger["trades"]
+        if trade["orderId"] in ids and trade["status"] != "FAILED"
+    ]
+    return sum(parts, start=Decimal(0))
+
+
+def sold_of(ledger: dict[str, Any], token: str) -> Decimal:
+    """Return what was really sold of a token by anybody of ours."""
+    trades = [t for t in ledger["trades"] if t["assetId"] == token and t["status"] != "FAILED"]
+    return sum((Decimal(trade["size"]) for trade in trades), start=Decimal(0))
+
+
+def minted_of(ledger: dict[str, Any], condition_id: str) -> list[Decimal]:
+    """Return the amounts of a condition's splits."""
+    return [Decimal(s["amount"]) for s in ledger["splits"] if s["conditionId"] == condition_id]
+
+
+def described(ledger: dict[str, Any]) -> str:
+    """Return the ledger as text for a failure's message."""
+    return json.dumps(ledger, indent=1)
