@@ -30,6 +30,9 @@ def _redis_url() -> str:
         sys.exit(f"configuration: {error}")
 
 
+WARM_UP_AFTER = 2.0
+"""Seconds; every process loading the client at once would delay the start of all."""
+
 app = Celery("polytrader", fixups=[] if DOES_NO_WORK else None, broker=_redis_url())
 if not DOES_NO_WORK:
     app.autodiscover_tasks(["orders", "trailing", "minting", "strategy"])
@@ -85,7 +88,9 @@ def warm_up_and_watch(sender: object, **_: object) -> None:
     """Load the venue's client before the first order needs it; watch the stops without the broker."""
     from orders.venues import warm_up
 
-    threading.Thread(target=warm_up, name="warm-up", daemon=True).start()
+    warming = threading.Timer(WARM_UP_AFTER, warm_up)
+    warming.daemon = True
+    warming.start()
     amqp = getattr(getattr(sender, "app", None), "amqp", None)
     if amqp is not None and "trailing" in amqp.queues.consume_from:
         from trailing.monitor import Watchdog

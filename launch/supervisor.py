@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from launch import environment, ports, procfile, reloading
+from launch import environment, ports, procfile, released, reloading
 from launch.banner import banner
 from launch.command import Command
 from launch.errors import LaunchError
@@ -36,7 +36,9 @@ BYSTANDERS_WITHIN = 3.0
 SAME_SIGNAL_WITHIN = 5.0
 DEATHS_BEFORE_READY = 3
 _BYSTANDERS = ("flower", "paper")
-_ASK_EVERY = 0.5
+FIRST = ("monitor", "web")
+"""The system is ready when these are: stops are evaluated, the API answers."""
+_ASK_EVERY = 0.1
 _REPORT_EVERY = 20.0
 _PATIENCE_WITH_LAST_RUN = 20.0
 _PATIENCE_WITH_DATABASES = 180.0  # a recovery after a crash may take its time
@@ -91,18 +93,33 @@ class Supervisor:
     async def _start(self) -> None:
         self._note_running()
         self._check_ports()
+        self._start_apps("paper")  # needs no database
         await self._start_databases()
         self._note_running()
         await self._release()
-        names = [name for name in self.commands if name != procfile.RELEASE]
-        for name in sorted(names, key=lambda name: name != "paper"):
-            self.children[name] = self._child(self._command(name))
-            self.children[name].start()
-            if name == "paper":
-                await self._until_ready({"paper"})
-        await self._until_ready(set(names))
+        await self._start_in_order()
         for line in banner(self.configuration):
             self.printer.line(line)
+
+    async def _start_in_order(self) -> None:
+        """First what watches the stops and answers, then the rest.
+
+        Loading a process costs seconds of a core: all at once, the first would be
+        ready as late as the last. A system without a monitor starts all at once.
+        """
+        rest = set(self.commands) - {procfile.RELEASE, "paper"}
+        first = FIRST if rest >= set(FIRST) else ()
+        self._start_apps(*first)
+        if first:
+            await self._until_ready({"paper", *first})
+        self._start_apps(*sorted(rest - set(first)))
+        await self._until_ready(set() if first else {"paper", *rest})
+
+    def _start_apps(self, *names: str) -> None:
+        for name in names:
+            if name in self.commands:
+                self.children[name] = self._child(self._command(name))
+                self.children[name].start()
 
     def _check_ports(self) -> None:
         told = self.configuration
@@ -156,12 +173,18 @@ class Supervisor:
     async def _release(self) -> None:
         if procfile.RELEASE not in self.commands:
             return
+        beside = self.configuration.home / "postgres"
+        is_ours = "postgres" in self.databases
+        if is_ours and released.is_released(beside, self.configuration):
+            return
         child = self._child(self._command(procfile.RELEASE))
         self.children[procfile.RELEASE] = child
         status = await child.run_once()
         del self.children[procfile.RELEASE]
         if status != 0 and not self.stopping.is_set():
             raise LaunchError(f"release ended with status {status}; nothing else was started")
+        if is_ours and status == 0:
+            released.note(beside, self.configuration)
 
     async def _until_ready(self, names: set[str]) -> None:
         """Wait for those that can be asked; only a process that keeps dying ends the wait."""

@@ -143,17 +143,18 @@ class Watchdog(threading.Thread):
         super().__init__(name="watchdog", daemon=True)
 
     def run(self) -> None:
-        """Wait for the next sweep; when it is late, do it here."""
+        """Sweep at once, then wait for the next sweep; when it is late, do it here."""
+        self._sweep_here()
         while True:
             on_time = _last_sweep.wait(timeout=LATE_AFTER)
             _last_sweep.clear()
             if not on_time:
+                log.warning("sweeping_without_the_broker")
                 self._sweep_here()
 
     def _sweep_here(self) -> None:
         try:
             close_old_connections()
-            log.warning("sweeping_without_the_broker")
             sweep()
             reconciling.sweep()
         except Exception:
