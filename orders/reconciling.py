@@ -3,6 +3,7 @@
 Every question is asked by id, every answer may come late, twice or never.
 Rows that are due are claimed by moving their next look ahead, so that any
 number of workers share the work and a dead one delays it by seconds.
+Locks are taken in one order: leg, order, fill, positions.
 """
 
 import time
@@ -13,7 +14,8 @@ from typing import Any
 
 import structlog
 from django.db import models, transaction
-from django.db.models import Min
+from django.db.models import Min, Value
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from exchange.errors import ExchangeError, Unavailable
@@ -133,13 +135,18 @@ def _apply(order: Order, report: OrderReport, trades: Sequence[TradeReport]) -> 
     booked = sum((t.quantity for t in trades), start=Decimal(0))
     with transaction.atomic():
         leg = Leg.objects.select_for_update().get(pk=order.leg_id)
-        order.note(matched_quantity=max(report.matched_quantity, booked))
+        matched = max(report.matched_quantity, booked)
+        order.note(matched_quantity=Greatest("matched_quantity", Value(matched)))
+        order.refresh_from_db(fields=["matched_quantity"])
         if report.status == "open" and order.status == "sent":
             order.move("open", next_look_at=timezone.now() + RESTING)
         elif report.status == "open":
             order.note(next_look_at=timezone.now() + RESTING)
-        if report.status in ("open", "delayed") or booked < report.matched_quantity:
+        is_settled_matter = report.status in ("cancelled", "invalid") or booked > 0
+        if report.status in ("open", "delayed") or not is_settled_matter:
             return
+        if booked < report.matched_quantity:
+            return  # its trades are not all listed yet
         is_full = order.matched_quantity >= order.quantity
         reason = "" if is_full else "the rest found no match and was killed"
         if order.move(
@@ -204,13 +211,13 @@ def _settle_fill(fill: Fill, trade: TradeReport) -> None:
         )
         if not moved:
             return
+        Leg.objects.filter(pk=fill.order.leg_id, status="working").update(
+            next_attempt_at=timezone.now()
+        )
         if trade.status == "confirmed":
             ledger.post_settlement(fill)
         else:
             ledger.post_failure(fill)
-        Leg.objects.filter(pk=fill.order.leg_id, status="working").update(
-            next_attempt_at=timezone.now()
-        )
     log.info("fill_closed", fill=fill.pk, trade=fill.trade_id, status=fill.status)
 
 
@@ -236,10 +243,10 @@ def advance(legs: Sequence[Leg]) -> list[int]:
 
 def _advance(leg: Leg, quote: Quote | None) -> Order | None:
     with transaction.atomic():
-        planning.lock_positions([leg.instrument])
         leg = (
             Leg.objects.select_for_update(of=("self",)).select_related("instrument").get(pk=leg.pk)
         )
+        planning.lock_positions([leg.instrument])
         if leg.status != "working" or leg.orders.live().exists():
             return None
         remaining = leg.quantity - leg.matched_quantity()

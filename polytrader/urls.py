@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from minting.api import MintQueueStats
@@ -12,6 +13,7 @@ handler404 = "polytrader.errors.not_found"
 handler500 = "polytrader.errors.server_error"
 
 urlpatterns = [
+    path("", RedirectView.as_view(url="/admin/", permanent=False)),
     path("healthz", healthz),
     path("readyz", readyz),
     path("admin/", admin.site.urls),
