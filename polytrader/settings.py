@@ -40,6 +40,7 @@ FOR_PEOPLE = [
     "rest_framework",
     "django_filters",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
 ]
 # A worker serves no pages; without them it needs some 25 MiB less.
 IS_WORKER = os.environ.get("POLYTRADER_ROLE") in ("worker", "monitor", "minter", "stream")
@@ -122,7 +123,13 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "polytrader",
     "DESCRIPTION": "Trailing stops, order repair and minting for Polymarket.",
     "VERSION": VERSION,
-    "SERVE_PERMISSIONS": ["polytrader.tokens.HasScope"],
+    "SERVE_AUTHENTICATION": [
+        "polytrader.tokens.BearerAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "SERVE_PERMISSIONS": ["polytrader.tokens.HasScopeOrIsStaff"],
+    "SWAGGER_UI_DIST": "SIDECAR",  # served from here, not from somebody else's server
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
 REDIS_URL = CONFIGURATION.redis_url or "redis://127.0.0.1:1/0"

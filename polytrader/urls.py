@@ -1,6 +1,7 @@
 """Every address of the web process."""
 
 from django.contrib import admin
+from django.contrib.admin.views.decorators import staff_member_required
 from django.urls import path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
@@ -18,7 +19,7 @@ urlpatterns = [
     path("readyz", readyz),
     path("admin/", admin.site.urls),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema")),
+    path("api/docs", staff_member_required(SpectacularSwaggerView.as_view(url_name="schema"))),
     path("api/trailing-stops", trailing.TrailingStops.as_view()),
     path("api/trailing-stops/<str:state_key>", trailing.OneTrailingStop.as_view()),
     path("api/trailing-stops/<str:state_key>/cancel", trailing.CancelTrailingStop.as_view()),

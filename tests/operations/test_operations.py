@@ -211,3 +211,13 @@ def test_unknown_addresses_and_methods_answer_in_the_one_error_shape(api: Api):
 def test_the_schema_needs_a_token_and_names_the_stops(api: Api, client: Client):
     assert client.get("/api/schema").status_code == 401
     assert b"/api/trailing-stops" in api.get("/api/schema").content
+
+
+def test_the_api_docs_are_for_people_who_are_logged_in_and_fetch_nothing_elsewhere(
+    person: Client, client: Client
+):
+    assert client.get("/api/docs").url.startswith("/admin/login/")
+    page = person.get("/api/docs").content.decode()
+    assert "//cdn" not in page
+    assert "/static/drf_spectacular_sidecar/" in page
+    assert person.get("/api/schema").status_code == 200
