@@ -121,6 +121,8 @@ def look(order: Order) -> None:
 
 def _unknown_to_the_venue(order: Order) -> None:
     if order.status == "sent":
+        if sending.is_under_way(order):
+            return
         log.info("order_posted_again", order=order.pk, id=order.order_id)
         sending.post(order)
         return

@@ -21,6 +21,9 @@ log = structlog.get_logger()
 LOOK_AGAIN = timedelta(seconds=2)
 """How often an order in flight is looked at."""
 
+UNDER_WAY_FOR = timedelta(seconds=15)
+"""How long a post without an answer may still arrive: connecting, reading, Binance's recvWindow."""
+
 FINAL_REFUSALS = (RejectionCode.MARKET_CLOSED, RejectionCode.NOT_ALLOWED)
 """Refusals that no repetition can change: they need a person."""
 
@@ -74,8 +77,8 @@ def post(order: Order) -> None:
     """Post the committed bytes of a `sent` order, the first time or again, and note the answer."""
     exchange = venue_of(order.instrument)
     assert order.order_id is not None
-    order.note(posts=F("posts") + 1)
-    order.refresh_from_db(fields=["posts"])
+    if not _take_turn(order):
+        return
     try:
         exchange.post(SignedOrder(order.order_id, order.payload))
     except Rejected as refusal:
@@ -83,9 +86,32 @@ def post(order: Order) -> None:
     except (Unavailable, OutcomeUnknown) as trouble:
         log.warning("order_outcome_unknown", order=order.pk, id=order.order_id, error=str(trouble))
         order.note(reason=f"no clear answer yet: {trouble}", next_look_at=_soon())
+        if isinstance(trouble, Unavailable) or order.instrument.venue == "polymarket":
+            order.note(answered_at=timezone.now())  # Binance would execute a second one
     else:
         log.info("order_posted", order=order.pk, id=order.order_id)
         order.note(answered_at=timezone.now(), next_look_at=timezone.now(), reason="")
+
+
+def _take_turn(order: Order) -> bool:
+    """Count this post, unless somebody else has posted since `order` was read."""
+    now = timezone.now()
+    ours = Order.objects.filter(pk=order.pk, status="sent", posts=order.posts).update(
+        posts=F("posts") + 1, sent_at=now, answered_at=None, updated_at=now
+    )
+    order.refresh_from_db(fields=["posts", "sent_at", "answered_at"])
+    return bool(ours)
+
+
+def is_under_way(order: Order) -> bool:
+    """Whether a post may still arrive at the venue, so that another would race it.
+
+    A refusal of the second says nothing about the first: a new order would then
+    be a second sale. And Binance takes the id of an ended order again.
+    """
+    if order.answered_at is not None or order.sent_at is None:
+        return False
+    return timezone.now() < order.sent_at + UNDER_WAY_FOR
 
 
 def _refused(order: Order, refusal: Rejected, exchange: Exchange) -> None:

@@ -139,9 +139,22 @@ def test_a_monitor_killed_between_trigger_and_fill_sells_once(system):
     _still_watches(system)
 
 
+def test_an_order_that_is_slow_to_arrive_is_not_sold_twice(system):
+    """The refusal of a second post would say nothing about the first, which still executes."""
+    caught = Exit(system, 1)
+    system.fault("POST /order", "slow:5000")
+    system.fault("POST /order", "reject:not_enough_balance")
+    caught.fire()
+    caught.until_sent()
+    caught.assert_sold_and_minted_once()
+    assert len(system.stop_of(caught.key)["orders"]) == 1
+    system.no_faults()
+
+
 def test_a_worker_killed_while_it_posts_again_sells_once(system):
     caught = Exit(system, 2)
-    system.fault("POST /order", "slow:4000", 2)
+    system.fault("POST /order", "timeout_before_accept")
+    system.fault("POST /order", "slow:4000")
     caught.fire()
     caught.until_sent(posts=2)
     assert caught.is_unfilled()
@@ -179,3 +192,23 @@ def _still_watches(system):
     another = Exit(system, 5, quantity="6")
     another.fire()
     another.assert_sold_and_minted_once()
+
+
+def test_a_slow_spot_exchange_is_not_sent_an_order_that_may_still_be_under_way(system):
+    """Binance takes a client id again once its order has ended: a repeated sale would be a second."""
+    assert _sell_ether(system, "0.1") == 1  # and the worker's client is loaded
+    system.fault("POST /api/v3/order", "slow:4500")
+    assert _sell_ether(system, "0.5") == 1
+    assert sold_of(system.ledger(), "ETHUSDT") == Decimal("0.6")
+
+
+def _sell_ether(system, quantity):
+    """Sell some through a stop, and return how often its one order was posted."""
+    system.tell("PUT", "/paper/prices/ETHUSDT", {"price": "3000"})
+    key = system.create_stop("ETHUSDT", quantity, trailingPercent=2, entryPrice="3000")
+    system.tell("PUT", "/paper/prices/ETHUSDT", {"price": "2900"})
+    stop = system.until_stop(key, "sold", lambda s: s["settledQuantity"] == quantity, 40)
+    assert_books_agree(system)
+    (order,) = stop["orders"]
+    statement = "SELECT posts FROM orders_order WHERE order_id = %s"
+    return system.rows(statement, order["orderId"])[0]["posts"]
