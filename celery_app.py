@@ -11,7 +11,7 @@ import warnings
 
 from celery import Celery
 from celery.exceptions import SecurityWarning
-from celery.signals import worker_ready, worker_shutdown
+from celery.signals import task_prerun, worker_ready, worker_shutdown
 
 from polytrader.configuration import ConfigurationError, load
 
@@ -81,6 +81,14 @@ app.conf.beat_schedule = {
     },
     "mint": {"task": "mint-queue", "schedule": 2.0, "options": {"expires": 2}},
 }
+
+
+@task_prerun.connect
+def leave_broken_connections(**_: object) -> None:
+    """Connect again after the database was away: Celery itself keeps a thread's dead connection."""
+    from django.db import close_old_connections
+
+    close_old_connections()
 
 
 @worker_ready.connect

@@ -64,6 +64,20 @@ def test_a_killed_postgres_is_503_and_loses_nothing(system):
     assert count["count"] == len(accepted)
     for key in accepted:
         system.web.post(f"/api/trailing-stops/{key}/cancel")
+    said = len(system.said)
+    moments = set()
+    eventually(
+        "five more sweeps",
+        lambda: (
+            moments.update(
+                row["at"]
+                for row in system.rows("SELECT at FROM polytrader_heartbeat WHERE role = 'monitor'")
+            )
+            or len(moments) > 5
+        ),
+    )
+    failed = [line for line in system.said[said:] if "raised unexpected" in line]
+    assert failed == []  # every process has connected again, not only the watchdog
     armed.fire()
     armed.assert_sold_and_minted_once()
 
