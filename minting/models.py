@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from django.db import models
-from django.db.models import Q, Sum
+from django.db.models import Q
 from django.utils import timezone
 
 from orders.models import Fill, Instrument
@@ -114,8 +112,3 @@ class QueuePause(models.Model):
 
     def __str__(self) -> str:
         return f"{self.queue}: {'paused' if self.is_paused else 'running'}"
-
-
-def total_quantity(mints: models.QuerySet[Mint]) -> Decimal:
-    """What these requests ask for together."""
-    return mints.aggregate(total=Sum("quantity"))["total"] or Decimal(0)

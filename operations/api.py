@@ -30,9 +30,9 @@ class QueueStatus(APIView):
                 'expected {"action": "reinitialize"}',
                 {"action": "expected reinitialize"},
             )
-        return once(request, self._reinitialize)
+        return once(request, self._reinitialize, lambda: None)
 
-    def _reinitialize(self) -> Response:
+    def _reinitialize(self, _: None) -> Response:
         rearmed = status.rearm()
         ring("trailing.sweep", queue="trailing")
         ring("orders.sweep", queue="orders")

@@ -5,11 +5,12 @@ from datetime import timedelta
 import redis
 from django.conf import settings
 from django.db import DatabaseError, connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from polytrader import heartbeats
-from trailing.models import STALE_AFTER
-from trailing.monitor import ROLE, watched_instruments
+from trailing.models import STALE_AFTER, TrailingStop
+from trailing.monitor import ROLE
 
 SWEEP_OVERDUE = timedelta(seconds=10)
 
@@ -33,16 +34,22 @@ def _evaluation_problems() -> list[str]:
     age = timezone.now() - last.at
     if age > SWEEP_OVERDUE:
         return [f"the stops have not been evaluated for {int(age.total_seconds())} s"]
-    stale = [
-        i
-        for i in watched_instruments()
-        if i.observed_at is None or timezone.now() - i.observed_at > STALE_AFTER + SWEEP_OVERDUE
-    ]
+    blind = _watched_for_a_while().exclude(
+        instrument__observed_at__gt=timezone.now() - STALE_AFTER - SWEEP_OVERDUE
+    )
+    stale = blind.values("instrument").distinct().count()
     if stale:
-        return [
-            f"{len(stale)} watched instruments have no fresh price; their stops are armed but blind"
-        ]
+        return [f"{stale} watched instruments have no fresh price; their stops are armed but blind"]
     return []
+
+
+def _watched_for_a_while() -> QuerySet[TrailingStop]:
+    """Live stops that some sweep must have reached by now; a new one has its moment."""
+    return TrailingStop.objects.filter(
+        status__in=["pending_activation", "active"],
+        created_at__lt=timezone.now() - SWEEP_OVERDUE,
+        instrument__accepting_orders=True,
+    )
 
 
 def _broker_problems() -> list[str]:

@@ -12,7 +12,7 @@ from minting.status import queue_status as mint_queue_status
 from orders.models import Fill, Leg, Order
 from orders.reconciling import IN_FLIGHT
 from polytrader.models import Heartbeat
-from trailing.models import STALE_AFTER, TrailingStop
+from trailing.models import TrailingStop, is_fresh
 from trailing.monitor import watched_instruments
 
 STARTED_AT = time.monotonic()
@@ -88,7 +88,7 @@ def feed() -> dict[str, Any]:
     """How many watched instruments have a fresh price."""
     watched = watched_instruments()
     now = timezone.now()
-    fresh = [i for i in watched if i.observed_at and now - i.observed_at <= STALE_AFTER]
+    fresh = [i for i in watched if is_fresh(i.observed_at, now)]
     youngest = max((i.observed_at for i in watched if i.observed_at), default=None)
     return {"instruments": len(watched), "fresh": len(fresh), "lastPriceAt": youngest}
 

@@ -3,13 +3,14 @@
 from typing import Any
 
 import structlog
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 from exchange.errors import OutcomeUnknown, Rejected, Unavailable
+from exchange.types import RejectionCode
 
 log = structlog.get_logger()
 
@@ -47,8 +48,12 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """Turn an exception of a view into the contract's error answer."""
     if isinstance(error, ApiError):
         return _answer(error.status_code, error.code, error.message, error.fields)
+    if isinstance(error, Rejected) and error.code == RejectionCode.NOT_ALLOWED:
+        return _answer(503, "venue_refuses_us", f"the venue refuses our own key: {error}")
     if isinstance(error, Rejected):
         return _answer(400, error.code, str(error))
+    if isinstance(error, DataError):
+        return _answer(400, "invalid", "a value is of no form that can be stored")
     if isinstance(error, Unavailable | OutcomeUnknown):
         return _answer(503, "venue_unavailable", f"the venue does not answer: {error}; try again")
     if isinstance(error, OperationalError | InterfaceError):
@@ -82,6 +87,12 @@ def _answer(status: int, code: str, message: str, fields: dict[str, str] | None 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> JsonResponse:
     """404 in the contract's shape, for addresses that no view has."""
     return JsonResponse(body_of("not_found", "there is nothing at this address"), status=404)
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> JsonResponse:
+    """400 in the contract's shape, for example for a Host that is not allowed."""
+    message = "the request is malformed; is its Host one of ALLOWED_HOSTS?"
+    return JsonResponse(body_of("bad_request", message), status=400)
 
 
 def server_error(request: HttpRequest) -> JsonResponse:

@@ -33,7 +33,7 @@ class Body:
         """Raise 400 when anything was wrong, or a field is not known at all."""
         for name in self._data:
             if name not in self._read:
-                self.complain(str(name)[:80], "this field is not known here")
+                self.complain(_shown(name), "this field is not known here")
         if self.problems:
             raise bad_fields(self.problems)
 
@@ -109,8 +109,8 @@ class Body:
         number = self.decimal(name)
         if number is None:
             return None
-        if number != int(number) or number > 10_000:
-            self.complain(name, "expected a whole number from 1 to 10000")
+        if number != int(number) or number > 1_000_000:
+            self.complain(name, "expected a whole number from 1 to 1000000")
             return None
         return int(number)
 
@@ -127,6 +127,10 @@ class Body:
             self._read.add(name)
             if name in self._data:
                 self.complain(name, text)
+
+
+def _shown(name: object) -> str:
+    return str(name)[:80].encode("ascii", "replace").decode()
 
 
 def _to_decimal(value: Any) -> Decimal | None:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from datetime import timedelta
+from typing import TypeVar
 
 from django.db import transaction
 from django.utils import timezone
@@ -16,38 +17,79 @@ from polytrader.models import LONGEST_KEY, ApiToken, IdempotentAnswer
 
 KEPT_FOR = timedelta(hours=24)
 
+Prepared = TypeVar("Prepared")
 
-def once(request: Request, act: Callable[[], Response]) -> Response:
+
+def once(
+    request: Request,
+    act: Callable[[Prepared], Response],
+    prepare: Callable[[], Prepared],
+) -> Response:
     """Do `act` in one transaction, at most once per `Idempotency-Key` of a token.
 
-    A concurrent duplicate waits for the first and gets its answer; a key reused
-    with another body or path is 422. Without the header, `act` simply happens.
-    A refusal (4xx) rolls everything back and is not remembered: nothing was done.
+    `prepare` runs before, outside of any transaction: whatever asks a venue
+    belongs there, so that no lock is held while it answers. A concurrent
+    duplicate waits for the first and gets its answer; a key reused with another
+    body or path is 422. Without the header, `act` simply happens. A refusal (4xx)
+    rolls everything back and is not remembered: nothing was done.
     """
     _ = request.data  # a body that is not JSON is refused before anything happens
     key = request.headers.get("Idempotency-Key")
     if key is None:
+        prepared = prepare()
         with transaction.atomic():
-            return act()
-    if not 0 < len(key) <= LONGEST_KEY:
+            return act(prepared)
+    if not 0 < len(key) <= LONGEST_KEY or not key.isprintable():
         raise ApiError(400, "bad_idempotency_key", f"expected 1 to {LONGEST_KEY} characters")
+    known = _known(request, key)
+    if known is not None:
+        return known
+    prepared = prepare()
     with transaction.atomic():
         answer = _claim(request, key)
         if answer.status_code is not None:
             return _remembered(answer)
-        response = act()
+        response = act(prepared)
         answer.status_code = response.status_code
         answer.body = encode(response.data)
         answer.save(update_fields=["status_code", "body"])
         return response
 
 
-def _claim(request: Request, key: str) -> IdempotentAnswer:
-    token = request.auth
-    if not isinstance(token, ApiToken):
+def _known(request: Request, key: str) -> Response | None:
+    """The answer this key has already, before anything is asked of anybody."""
+    token = _token(request)
+    answer = IdempotentAnswer.objects.filter(
+        token=token, key=key, created_at__gte=timezone.now() - KEPT_FOR
+    ).first()
+    if answer is None or answer.status_code is None:
+        return None
+    _check_same(answer, request)
+    return _remembered(answer)
+
+
+def _token(request: Request) -> ApiToken:
+    if not isinstance(request.auth, ApiToken):
         raise ApiError(401, "not_authenticated", "an Idempotency-Key needs a token")
+    return request.auth
+
+
+def _digest(request: Request) -> str:
     body: bytes = getattr(request, "raw_body", b"")
-    digest = hashlib.sha256(request.path.encode() + b"\0" + body).hexdigest()
+    return hashlib.sha256(request.path.encode() + b"\0" + body).hexdigest()
+
+
+def _check_same(answer: IdempotentAnswer, request: Request) -> None:
+    if answer.digest != _digest(request):
+        raise ApiError(
+            status.HTTP_422_UNPROCESSABLE_ENTITY,
+            "idempotency_key_reused",
+            "this Idempotency-Key was used with another request; use a new key",
+        )
+
+
+def _claim(request: Request, key: str) -> IdempotentAnswer:
+    token, digest = _token(request), _digest(request)
     IdempotentAnswer.objects.filter(
         token=token, key=key, created_at__lt=timezone.now() - KEPT_FOR
     ).delete()
@@ -56,12 +98,7 @@ def _claim(request: Request, key: str) -> IdempotentAnswer:
         ignore_conflicts=True,
     )
     answer = IdempotentAnswer.objects.select_for_update().get(token=token, key=key)
-    if answer.digest != digest:
-        raise ApiError(
-            status.HTTP_422_UNPROCESSABLE_ENTITY,
-            "idempotency_key_reused",
-            "this Idempotency-Key was used with another request; use a new key",
-        )
+    _check_same(answer, request)
     return answer
 
 

@@ -97,7 +97,10 @@ class JsonParser(BaseParser):
 def _decimal(text: str) -> Decimal:
     if len(text) > LONGEST_NUMBER:
         raise ValueError(f"a number has more than {LONGEST_NUMBER} characters")
-    return Decimal(text)
+    try:
+        return Decimal(text)
+    except ArithmeticError as error:
+        raise ValueError("a number is out of any range") from error
 
 
 def _integer(text: str) -> int:

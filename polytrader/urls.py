@@ -10,6 +10,7 @@ from minting.api import MintQueueStats
 from operations.api import QueueStatus, healthz, readyz
 from trailing import api as trailing
 
+handler400 = "polytrader.errors.bad_request"
 handler404 = "polytrader.errors.not_found"
 handler500 = "polytrader.errors.server_error"
 

@@ -1,7 +1,5 @@
 """The HTTP face of trailing stops."""
 
-from typing import Any
-
 from django.conf import settings
 from django.utils import timezone
 from rest_framework.request import Request
@@ -30,6 +28,7 @@ class TrailingStops(APIView):
             )
         if status is not None:
             rows = rows.filter(status=status)
+        _check_printable(request)
         if symbol := request.query_params.get("symbol"):
             rows = rows.filter(instrument__symbol=symbol)
         if strategy := request.query_params.get("strategy"):
@@ -41,14 +40,13 @@ class TrailingStops(APIView):
 
     def post(self, request: Request) -> Response:
         """Check the body, make the stop, answer 201 with its key."""
-        return once(request, lambda: _create(request.data))
+        return once(request, _create, lambda: creating.read_request(request.data))
 
 
-def _create(data: Any) -> Response:
-    wanted = creating.read_request(data)
+def _create(wanted: creating.StopRequest) -> Response:
     stop = creating.create(wanted)
     simulation = "" if settings.CONFIGURATION.exchange == "live" else " simulation"
-    body = {
+    body: dict[str, object] = {
         "message": f"Trailing stop{simulation} started for {stop.instrument.symbol}",
         "stateKey": stop.state_key,
         "status": stop.status,
@@ -59,6 +57,12 @@ def _create(data: Any) -> Response:
     if wanted.warnings:
         body["warnings"] = list(wanted.warnings)
     return Response(body, status=201)
+
+
+def _check_printable(request: Request) -> None:
+    for name in ("symbol", "strategy"):
+        if not request.query_params.get(name, "").isprintable():
+            raise ApiError(400, "invalid", f"{name}: expected printable text")
 
 
 class OneTrailingStop(APIView):
@@ -75,13 +79,12 @@ class CancelTrailingStop(APIView):
     def post(self, request: Request, state_key: str) -> Response:
         """Cancel; 409 once it has triggered or ended."""
 
-        def act() -> Response:
-            stop = find(state_key)
+        def act(stop: TrailingStop) -> Response:
             if not creating.cancel(stop):
                 raise conflict(f"the stop is {stop.status} and can no longer be cancelled")
             return Response(show_stop(find(state_key), timezone.now()))
 
-        return once(request, act)
+        return once(request, act, lambda: find(state_key))
 
 
 class TrailingStopEvents(APIView):
@@ -97,6 +100,8 @@ class TrailingStopEvents(APIView):
 
 def find(state_key: str) -> TrailingStop:
     """The stop of a key; 404 otherwise."""
+    if not state_key.isprintable():
+        raise ApiError(404, "not_found", "there is no such trailing stop")
     stop = with_exits(TrailingStop.objects.filter(state_key=state_key)).first()
     if stop is None:
         raise ApiError(404, "not_found", f"there is no trailing stop {state_key[:80]}")

@@ -18,7 +18,7 @@ from orders.venues import venue_of
 from polytrader.fields import Body
 from polytrader.numbers import plain
 from trailing.maths import Side, Trail, activates, trigger_price
-from trailing.models import STALE_AFTER, StopEvent, TrailingStop, Watermark
+from trailing.models import StopEvent, TrailingStop, Watermark, is_fresh
 from trailing.sql import HOLD_INSTRUMENT
 
 log = structlog.get_logger()
@@ -80,6 +80,8 @@ def read_request(data: Any) -> StopRequest:
         entry_price = _current_price(body, instrument, side)
     trail = _trail(percent, amount, ticks, instrument)
     warnings = _check_prices(body, instrument, side, trail, entry_price, activation_price)
+    if quantity == "all" and side == "buy":
+        body.complain("quantity", "only a sale can be over all that is held; name a number")
     wanted = None if quantity == "all" else cast(Decimal, quantity)
     _check_quantity(body, instrument, side, wanted)
     _check_minting(body, instrument, side, mint_after_sell)
@@ -144,8 +146,7 @@ def _current_price(body: Body, instrument: Instrument, side: Side) -> Decimal:
 
 def fresh_price(instrument: Instrument, side: str) -> Decimal | None:
     """The last evaluated price of a side, if it is not stale."""
-    observed_at = instrument.observed_at
-    if observed_at is None or timezone.now() - observed_at > STALE_AFTER:
+    if not is_fresh(instrument.observed_at, timezone.now()):
         return None
     return instrument.price_for(side)
 

@@ -18,6 +18,14 @@ STALE_AFTER = timedelta(seconds=10)
 """A price older than this protects nobody (BEHAVIOUR 1.7, polled prices)."""
 
 
+FASTEST_CLOCK = timedelta(seconds=2)
+
+
+def is_fresh(observed_at: datetime | None, now: datetime) -> bool:
+    """Whether a price of that moment still protects; one from the future is of a wrong clock."""
+    return observed_at is not None and now - STALE_AFTER <= observed_at <= now + FASTEST_CLOCK
+
+
 class Watermark(models.Model):
     """The best price that any number of stops of one instrument and side have seen.
 
@@ -169,8 +177,9 @@ class TrailingStop(Row):
             return False, "waiting for its activation price"
         if self.status != "active":
             return False, f"the stop is {self.status}"
-        observed_at = self.instrument.observed_at
-        if observed_at is None or now - observed_at > STALE_AFTER:
+        if not self.instrument.accepting_orders:
+            return False, "the market takes no orders now; it goes on when it does"
+        if not is_fresh(self.instrument.observed_at, now):
             return False, "no fresh price from the venue; it goes on by itself when prices return"
         if self.instrument.price_for(self.side) is None:
             return False, "that side of the book is empty; it goes on when there is a price"

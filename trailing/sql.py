@@ -29,10 +29,15 @@ WITH wanted AS (
 UPDATE orders_instrument i
    SET bid = w.bid, ask = w.ask, observed_at = w.moment
   FROM locked l JOIN wanted w ON w.id = l.id
- WHERE i.id = l.id AND (i.observed_at IS NULL OR i.observed_at < w.moment)
+ WHERE i.id = l.id AND (i.observed_at IS NULL OR i.observed_at < w.moment
+                        OR i.observed_at > clock_timestamp() + interval '2 seconds')
+   AND w.moment > clock_timestamp() - %(oldest)s::interval
 RETURNING i.id
 """
-"""Claim the instruments in id order, so that two ticks cannot deadlock and the older one loses."""
+"""Claim the instruments in id order, so that two ticks cannot deadlock and the older one loses.
+
+Age is judged after the wait for the locks. A last observation in the future is of a
+clock that was wrong and counts for nothing."""
 
 ACTIVATE = (
     "WITH "

@@ -15,8 +15,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from orders import planning
-from orders.models import Instrument
-from trailing.models import StopEvent, TrailingStop
+from trailing.models import STALE_AFTER, StopEvent, TrailingStop
 from trailing.sql import ACTIVATE, CLAIM, END_TRIGGERED, FIND_TRIGGERED, PIN_THE_PLAN, RATCHET
 
 log = structlog.get_logger()
@@ -76,7 +75,7 @@ def _arrays(observations: Sequence[Observation]) -> dict[str, Any]:
 
 
 def _claim(cursor: Any, wanted: Sequence[Observation]) -> list[Observation]:
-    cursor.execute(CLAIM, _arrays(wanted))
+    cursor.execute(CLAIM, {**_arrays(wanted), "oldest": STALE_AFTER})
     won = {row[0] for row in cursor.fetchall()}
     return [o for o in wanted if o.instrument_id in won]
 
@@ -174,8 +173,3 @@ def _end(stop: TrailingStop, hit: _Fired, trade_id: int, now: datetime) -> bool:
         )
         log.info("stop_triggered", stop=stop.state_key, trade=trade_id, price=str(hit.price))
     return won
-
-
-def observe(instrument: Instrument, bid: Decimal | None, ask: Decimal | None) -> Observation:
-    """Make an observation received now."""
-    return Observation(instrument.pk, bid, ask, timezone.now())
