@@ -56,12 +56,12 @@ def environment(
 
 
 def pytest_arguments(arguments: Sequence[str]) -> list[str]:
-    """Add `-n auto` unless the arguments choose for themselves; a group stays in one process."""
+    """Add `-n auto` unless the arguments choose for themselves; a file stays in one process."""
     chosen = any(
         text.startswith(("-n", "--numprocesses", "--dist", "--pdb", "-pno:xdist", "no:xdist"))
         for text in arguments
     )
-    return [*([] if chosen else ["-n", "auto", "--dist", "loadgroup"]), *arguments]
+    return [*([] if chosen else ["-n", "auto", "--dist", "loadfile"]), *arguments]
 
 
 def _run_pytest(arguments: Sequence[str], told: Mapping[str, str]) -> int:

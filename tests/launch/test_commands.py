@@ -14,8 +14,8 @@ from launch.testing import environment, pytest_arguments
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ([], ["-n", "auto", "--dist", "loadgroup"]),
-        (["-k", "foo"], ["-n", "auto", "--dist", "loadgroup", "-k", "foo"]),
+        ([], ["-n", "auto", "--dist", "loadfile"]),
+        (["-k", "foo"], ["-n", "auto", "--dist", "loadfile", "-k", "foo"]),
         (["-n", "0"], ["-n", "0"]),
         (["-n0"], ["-n0"]),
         (["--pdb"], ["--pdb"]),

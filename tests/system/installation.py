@@ -56,7 +56,7 @@ class Installation:
         self.process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._ready = threading.Event()
-        self.web = httpx.Client(base_url=f"http://127.0.0.1:{self.ports['PORT']}", timeout=20)
+        self.web = httpx.Client(base_url=f"http://127.0.0.1:{self.ports['PORT']}", timeout=40)
         self.paper = httpx.Client(
             base_url=f"http://127.0.0.1:{self.ports['PAPER_PORT']}", timeout=20
         )

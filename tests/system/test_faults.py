@@ -14,7 +14,7 @@ from tests.system.truth import (
     sold_of,
 )
 
-pytestmark = [pytest.mark.xdist_group("system"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 ORDER_FAULTS = [
     "timeout_after_accept",
