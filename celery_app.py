@@ -35,7 +35,7 @@ WARM_UP_AFTER = 2.0
 
 app = Celery("polytrader", fixups=[] if DOES_NO_WORK else None, broker=_redis_url())
 if not DOES_NO_WORK:
-    app.autodiscover_tasks(["orders", "trailing", "minting", "strategy"])
+    app.autodiscover_tasks(["orders", "trailing", "minting", "strategy", "operations"])
 
 app.conf.update(
     task_ignore_result=True,
@@ -68,11 +68,16 @@ app.conf.beat_schedule = {
     "sweep the stops": {"task": "trailing.sweep", "schedule": 2.0, "options": {"expires": 2}},
     "tidy the stops": {"task": "trailing.tidy", "schedule": 60.0, "options": {"expires": 60}},
     "sweep the orders": {"task": "orders.sweep", "schedule": 1.0, "options": {"expires": 1}},
-    "compare balances": {"task": "orders.balances", "schedule": 30.0, "options": {"expires": 30}},
+    "compare balances": {"task": "orders.balances", "schedule": 10.0, "options": {"expires": 10}},
     "refresh instruments": {
         "task": "orders.instruments",
         "schedule": 60.0,
         "options": {"expires": 60},
+    },
+    "forget what is old": {
+        "task": "operations.tidy",
+        "schedule": 600.0,
+        "options": {"expires": 600},
     },
     "manage positions": {
         "task": "strategy.sweep",

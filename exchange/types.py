@@ -52,6 +52,8 @@ class InstrumentInfo:
     fee_rate: Decimal = Decimal(0)
     fee_exponent: int = 0
     accepting_orders: bool = True
+    is_closed: bool = False
+    """Closed for good, resolved or delisted; otherwise a market without orders is only paused."""
 
 
 @dataclass(frozen=True, slots=True)

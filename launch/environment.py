@@ -24,6 +24,9 @@ PRIVATE = frozenset(
 )
 
 
+NEEDS_NO_DATABASE = frozenset({"beat", "flower", "paper"})
+
+
 def of_process(
     role: str,
     configuration: Configuration,
@@ -41,6 +44,9 @@ def of_process(
         name: value for name, value in base.items() if name not in PRIVATE
     }
     told |= _common(role, configuration, base.get("PATH", os.defpath))
+    if role in NEEDS_NO_DATABASE:
+        for name in ("DATABASE_URL", "SECRET_KEY", "WEBHOOK_URL", "WEBHOOK_SECRET"):
+            told.pop(name, None)
     if role in SIGNING_ROLES:
         told |= _keys(configuration)
     elif role == "release":

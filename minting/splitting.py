@@ -17,7 +17,8 @@ from minting import pausing
 from minting.models import Mint, Transaction
 from orders import balances, ledger
 from orders.models import Instrument, Position
-from orders.venues import minter
+from orders.venues import minter, venue_of
+from polytrader.numbers import plain
 
 log = structlog.get_logger()
 
@@ -61,16 +62,22 @@ def send(mints: Sequence[Mint]) -> None:
     Too little collateral delays the requests; it does not fail them.
     """
     instrument = mints[0].instrument
-    total = sum((mint.quantity for mint in mints), start=Decimal(0))
     try:
         for asset in _assets(instrument):
             balances.opened(asset, instrument.venue)
+        if not instrument.accepting_orders:
+            _delay_all(mints, "the market takes no orders now; nothing more is minted", DELAY)
+            return
+        mints = _affordable(mints, instrument)
+        if not mints:
+            return
+        total = sum((mint.quantity for mint in mints), start=Decimal(0))
         who = minter()
         signed = who.sign_split(
             instrument.condition_id, instrument.neg_risk, total, who.next_nonce()
         )
     except Rejected as refusal:
-        _end_all(mints, f"cannot be minted: {refusal}")
+        _delay_all(mints, f"cannot be minted now: {refusal}", DELAY)
         return
     except ExchangeError as error:
         _delay_all(mints, f"the venue does not answer: {error}", LOOK_AGAIN)
@@ -78,6 +85,20 @@ def send(mints: Sequence[Mint]) -> None:
     row = _commit(mints, instrument, total, signed)
     if row is not None:
         submit(row, who)
+
+
+def _affordable(mints: Sequence[Mint], instrument: Instrument) -> Sequence[Mint]:
+    """The longest run of requests that the free collateral covers; the others are delayed."""
+    position = Position.objects.filter(asset=instrument.quote_asset).first()
+    free = Decimal(0) if position is None else position.sellable()
+    total = Decimal(0)
+    for count, mint in enumerate(mints):
+        total += mint.quantity
+        if total > free:
+            reason = f"{plain(free)} collateral is free, {plain(total)} needed"
+            _delay_all(mints[count:], reason, DELAY)
+            return mints[:count]
+    return mints
 
 
 def _commit(
@@ -88,7 +109,8 @@ def _commit(
             positions = ledger.lock(_assets(instrument), instrument.venue)
             free = positions[instrument.quote_asset].sellable()
             if free < total:
-                _delay_all(mints, f"{free.normalize():f} collateral is free, {total} needed", DELAY)
+                reason = f"{plain(free)} collateral is free, {plain(total)} needed"
+                _delay_all(mints, reason, DELAY)
                 return None
             row = Transaction.objects.create(
                 wallet=signed.wallet,
@@ -105,13 +127,14 @@ def _commit(
     except IntegrityError as error:
         log.info("split_not_committed", error=str(error).splitlines()[0])
         return None
-    log.info("split_signed", transaction=row.pk, nonce=row.nonce, quantity=str(total))
+    log.info("split_signed", transaction=row.pk, nonce=row.nonce, quantity=plain(total))
     return row
 
 
 def submit(row: Transaction, who: Minter) -> None:
     """Submit the committed bytes, the first time or again; the outcome is looked up."""
     row.note(submits=F("submits") + 1)
+    row.refresh_from_db(fields=["submits"])
     try:
         transaction_id = who.submit(_signed(row))
     except Rejected as refusal:
@@ -132,29 +155,53 @@ def look(row: Transaction) -> None:
     who = minter()
     try:
         report = who.find_split(_signed(row), row.transaction_id)
+        if report is None:
+            _not_known(row, who)
+        elif report.status == "confirmed":
+            confirm(row, report)
+        elif report.status == "failed":
+            fail(row, report.message or "the transaction failed")
+        else:
+            _still_pending(row, who, report)
     except ExchangeError as error:
         row.note(reason=f"the look-up failed: {error}")
-        return
-    if report is None:
-        _not_known(row, who)
-    elif report.status == "confirmed":
-        confirm(row, report)
-    elif report.status == "failed":
-        fail(row, report.message or "the transaction failed")
-    elif not row.transaction_id:
-        row.note(transaction_id=report.transaction_id)
+
+
+def _is_past_deadline(row: Transaction, who: Minter) -> bool:
+    return who.now() > row.deadline + AFTER_DEADLINE
 
 
 def _not_known(row: Transaction, who: Minter) -> None:
     """Nobody knows it: the same bytes again while they can execute, the requests again after."""
-    try:
-        is_over = who.now() > row.deadline + AFTER_DEADLINE
-    except ExchangeError:
-        return
-    if is_over:
+    if _is_past_deadline(row, who):
         fail(row, "it was never executed and its deadline has passed", again=True)
     else:
         submit(row, who)
+
+
+def _still_pending(row: Transaction, who: Minter, report: SplitReport) -> None:
+    """Wait for it, but not for ever: past its deadline what has arrived decides."""
+    if report.transaction_id and not row.transaction_id:
+        row.note(transaction_id=report.transaction_id)
+    if report.message:
+        row.note(reason=report.message)
+    if not _is_past_deadline(row, who):
+        return
+    if _has_arrived(row):
+        confirm(row, report)
+    else:
+        fail(row, "its deadline has passed and the tokens have not arrived", again=True)
+
+
+def _has_arrived(row: Transaction) -> bool:
+    """Whether both outcomes grew by the split against our settled positions. Raises `Unavailable`."""
+    instrument = row.mints.select_related("instrument")[0].instrument
+    exchange = venue_of(instrument)
+    for asset in (instrument.base_asset, instrument.complement):
+        settled = Position.objects.get(asset=asset).settled
+        if exchange.balance(asset) < settled + row.quantity:
+            return False
+    return True
 
 
 def _settle_refusal(row: Transaction, who: Minter, refusal: Rejected) -> None:
@@ -191,7 +238,7 @@ def confirm(row: Transaction, report: SplitReport) -> None:
         _pending(positions, instrument, row.quantity, -1)
         for mint in row.mints.filter(status="sent"):
             mint.move("confirmed", closed_at=now, reason="")
-    log.info("split_confirmed", transaction=row.pk, quantity=str(row.quantity))
+    log.info("split_confirmed", transaction=row.pk, quantity=plain(row.quantity))
 
 
 def fail(row: Transaction, reason: str, *, again: bool = False) -> None:
@@ -208,12 +255,6 @@ def fail(row: Transaction, reason: str, *, again: bool = False) -> None:
             else:
                 mint.move("failed", reason=reason, closed_at=timezone.now())
     log.warning("split_failed", transaction=row.pk, reason=reason, again=again)
-
-
-def _end_all(mints: Sequence[Mint], reason: str) -> None:
-    for mint in mints:
-        mint.move("failed", reason=reason, closed_at=timezone.now())
-    log.error("mints_failed", count=len(mints), reason=reason)
 
 
 def _delay_all(mints: Sequence[Mint], reason: str, delay: timedelta) -> None:

@@ -1,15 +1,17 @@
 """A rehearsal: recorded markets played by the paper exchange, many stops on them, the truth compared."""
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from minting.models import Mint, Transaction
 from operations.driving import DriveError, Paper, Web, wait_for
 from orders.models import Fill, Order, Position
+from polytrader.numbers import plain
 from trailing.models import TrailingStop
 
 STRATEGY = "rehearsal"
@@ -148,14 +150,18 @@ def _slippage(stops: Iterable[TrailingStop], fills: Iterable[Fill]) -> list[Deci
     return found
 
 
-def differences(paper: Paper) -> list[str]:
-    """Everything in which the paper exchange's ledger and our rows differ; empty when equal."""
+def differences(paper: Paper, since: datetime) -> list[str]:
+    """Everything in which the exchange's ledger and our rows differ; empty when equal.
+
+    Rows older than `since` are compared too, but may be missing there: the paper
+    exchange may have been reset in between.
+    """
     ledger = paper.get("/paper/ledger")
     return [
         *_balance_differences(ledger),
-        *_trade_differences(ledger),
+        *_trade_differences(ledger, since),
         *_order_differences(ledger),
-        *_split_differences(ledger),
+        *_split_differences(ledger, since),
     ]
 
 
@@ -170,11 +176,15 @@ def _balance_differences(ledger: Any) -> list[str]:
     ]
 
 
-def _trade_differences(ledger: Any) -> list[str]:
+def _trade_differences(ledger: Any, since: datetime) -> list[str]:
     theirs = {row["id"]: row for row in ledger["trades"]}
     ours = {fill.trade_id: fill for fill in Fill.objects.select_related("order")}
     wrong = [f"trade {key} is not ours" for key in theirs.keys() - ours.keys()]
-    wrong += [f"trade {key} is not theirs" for key in ours.keys() - theirs.keys()]
+    wrong += [
+        f"trade {key} is not theirs"
+        for key in ours.keys() - theirs.keys()
+        if ours[key].created_at > since
+    ]
     for key in theirs.keys() & ours.keys():
         row, fill = theirs[key], ours[key]
         same = (Decimal(row["size"]), Decimal(row["price"]), row["orderId"])
@@ -190,7 +200,12 @@ def _order_differences(ledger: Any) -> list[str]:
     return [f"order {row['id']} is not ours" for row in ledger["orders"] if row["id"] not in ours]
 
 
-def _split_differences(ledger: Any) -> list[str]:
-    theirs = sorted(Decimal(row["amount"]) for row in ledger["splits"])
-    ours = sorted(Transaction.objects.filter(status="confirmed").values_list("quantity", flat=True))
-    return [] if theirs == ours else [f"{len(theirs)} splits there, {len(ours)} here"]
+def _split_differences(ledger: Any, since: datetime) -> list[str]:
+    theirs = Counter(Decimal(row["amount"]) for row in ledger["splits"])
+    confirmed = Transaction.objects.filter(status="confirmed")
+    ours = Counter(confirmed.values_list("quantity", flat=True))
+    new = Counter(confirmed.filter(created_at__gt=since).values_list("quantity", flat=True))
+    return [
+        *(f"a split of {plain(amount)} is not ours" for amount in (theirs - ours).elements()),
+        *(f"a split of {plain(amount)} is not theirs" for amount in (new - theirs).elements()),
+    ]

@@ -12,11 +12,14 @@ from exchange.errors import ExchangeError
 from orders import ledger
 from orders.models import Entry, Fill, Order, Position
 from orders.venues import venue
+from polytrader.numbers import plain
 
 log = structlog.get_logger()
 
+EVERY = timedelta(seconds=28)
 QUIET_FOR = timedelta(seconds=5)
-"""The venue's balance is a cache: compare only what has not moved for a moment."""
+CACHE_IS_BEHIND = timedelta(seconds=60)
+"""The venue's balance is a cache: soon after a movement of ours one reading proves nothing."""
 
 
 def opened(asset: str, venue_name: str) -> Position:
@@ -35,7 +38,8 @@ def compare(asset: str, venue_name: str) -> bool:
     """Compare one asset with the venue; book a difference that nothing of ours explains.
 
     Returns whether the two agree now. While something of ours is in flight the
-    comparison waits for a later sweep: `False`.
+    comparison waits for a later sweep, and a difference seen soon after something
+    of ours moved is booked only when it is seen again: `False`.
     """
     last_seen = _last_entry(asset)
     balance = venue(venue_name).balance(asset)
@@ -44,24 +48,51 @@ def compare(asset: str, venue_name: str) -> bool:
         is_new = position.compared_at is None
         if _in_flight(asset) or _last_entry(asset) != last_seen:
             return False
-        if not is_new and _moved_just_now(position):
+        if balance != position.settled and not is_new and not _is_believed(position, balance):
             return False
         difference = balance - position.settled
         now = timezone.now()
         if difference:
             kind = "opening" if is_new else "outside"
             ledger.post(position, kind, now.isoformat(), matched=difference, settled=difference)
-            log.info("balance_booked", asset=asset, kind=kind, difference=str(difference))
+            log.info("balance_booked", asset=asset, kind=kind, difference=plain(difference))
         Position.objects.filter(pk=position.pk).update(
-            venue_balance=balance, compared_at=now, updated_at=now
+            venue_balance=balance,
+            compared_at=now,
+            updated_at=now,
+            doubted_balance=None,
+            doubted_at=None,
         )
     return True
 
 
+def _is_believed(position: Position, balance: Decimal) -> bool:
+    """Whether a difference is more than a cache of the venue's that is behind.
+
+    Long after our last movement it is; soon after, when two readings some seconds
+    apart agree.
+    """
+    now = timezone.now()
+    last = Entry.objects.filter(position=position).exclude(kind__in=["opening", "outside"])
+    moved_at = last.order_by("-id").values_list("created_at", flat=True).first()
+    if moved_at is None or moved_at < now - CACHE_IS_BEHIND:
+        return True
+    seen_at = position.doubted_at
+    if position.doubted_balance == balance and seen_at is not None:
+        return seen_at <= now - QUIET_FOR and moved_at < seen_at
+    Position.objects.filter(pk=position.pk).update(doubted_balance=balance, doubted_at=now)
+    return False
+
+
 def sweep() -> int:
-    """Compare every position; a venue that does not answer is tried again by the next sweep."""
+    """Compare the positions that are due: every 30 s, at once again where a difference was doubted.
+
+    A venue that does not answer is tried again by the next sweep.
+    """
     done = 0
-    for position in Position.objects.order_by("compared_at"):
+    since = timezone.now() - EVERY
+    due = Q(compared_at__isnull=True) | Q(compared_at__lt=since) | Q(doubted_at__isnull=False)
+    for position in Position.objects.filter(due).order_by("compared_at"):
         try:
             done += compare(position.asset, position.venue)
         except ExchangeError as error:
@@ -94,9 +125,3 @@ def _in_flight(asset: str) -> bool:
         return True
     position = Position.objects.filter(asset=asset).first()
     return position is not None and position.pending_transactions > 0
-
-
-def _moved_just_now(position: Position) -> bool:
-    since = timezone.now() - QUIET_FOR
-    ours = Entry.objects.filter(position=position, created_at__gt=since)
-    return ours.exclude(kind__in=["opening", "outside"]).exists()

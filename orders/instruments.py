@@ -47,6 +47,7 @@ def _store(info: InstrumentInfo) -> Instrument:
         "fee_rate": info.fee_rate,
         "fee_exponent": info.fee_exponent,
         "accepting_orders": info.accepting_orders,
+        "is_closed": info.is_closed,
         "updated_at": timezone.now(),
     }
     with transaction.atomic():
@@ -54,17 +55,31 @@ def _store(info: InstrumentInfo) -> Instrument:
     return row
 
 
+def reread(row: Instrument) -> None:
+    """Ask the venue about one instrument again, for example when its tick size has changed.
+
+    Raises what the venue raises; nothing is changed then.
+    """
+    _store(venue(row.venue).instrument(row.symbol))
+
+
 def refresh(limit: int = 20) -> int:
-    """Ask the venues again about the instruments described longest ago (tick size, closing)."""
-    due = Instrument.objects.filter(updated_at__lt=timezone.now() - FRESH_FOR)
+    """Ask the venues again about the instruments described longest ago (tick size, closing).
+
+    What a venue refuses to describe stays as it was: one odd answer must not end an exit.
+    """
+    due = Instrument.objects.filter(updated_at__lte=timezone.now() - FRESH_FOR)
     rows = list(due.order_by("updated_at")[:limit])
+    silent: set[str] = set()
     for row in rows:
+        if row.venue in silent:
+            continue
+        row.note()  # the next run begins with another, whatever comes of this one
         try:
-            _store(venue(row.venue).instrument(row.symbol))
+            reread(row)
         except Unavailable as error:
+            silent.add(row.venue)
             log.warning("instrument_not_refreshed", symbol=row.symbol, error=str(error))
-            return 0
         except ExchangeError as error:
             log.error("instrument_refused", symbol=row.symbol, error=str(error))
-            row.note(accepting_orders=False)
     return len(rows)

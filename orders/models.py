@@ -36,6 +36,7 @@ class Instrument(Row):
     fee_rate = ExactDecimalField(default=ZERO)
     fee_exponent = models.IntegerField(default=0)
     accepting_orders = models.BooleanField(default=True)
+    is_closed = models.BooleanField(default=False)
     bid = ExactDecimalField(null=True, blank=True)
     ask = ExactDecimalField(null=True, blank=True)
     observed_at = models.DateTimeField(null=True, blank=True)
@@ -64,6 +65,10 @@ class Position(Row):
     settled = ExactDecimalField(default=ZERO)
     venue_balance = ExactDecimalField(null=True, blank=True)
     compared_at = models.DateTimeField(null=True, blank=True)
+    doubted_balance = ExactDecimalField(
+        null=True, blank=True, help_text="a difference seen once, booked when it is seen again"
+    )
+    doubted_at = models.DateTimeField(null=True, blank=True)
     pending_transactions = models.IntegerField(
         default=0, help_text="chain transactions under way that will move it"
     )
@@ -208,7 +213,18 @@ class Order(Row):
     matched_quantity = ExactDecimalField(default=ZERO)
     posts = models.IntegerField(default=0)
     sent_at = models.DateTimeField(null=True, blank=True)
-    answered_at = models.DateTimeField(null=True, blank=True)
+    answered_at = models.DateTimeField(
+        null=True, blank=True, help_text="when the last post had ended, whatever came of it"
+    )
+    acknowledged_at = models.DateTimeField(
+        null=True, blank=True, help_text="when the venue said that it has the order"
+    )
+    doubtful_until = models.DateTimeField(
+        null=True, blank=True, help_text="until then an earlier post may still be carried out"
+    )
+    is_late = models.BooleanField(
+        default=False, help_text="the venue took it after we had closed it; its trades are booked"
+    )
     closed_at = models.DateTimeField(null=True, blank=True)
     next_look_at = models.DateTimeField(null=True, blank=True)
     reason = models.TextField(blank=True, default="")
@@ -242,6 +258,9 @@ class Order(Row):
                 fields=["next_look_at"],
                 condition=Q(status__in=["planned", "sent", "open"]),
                 name="orders_due",
+            ),
+            models.Index(
+                fields=["next_look_at"], condition=Q(is_late=True), name="late_orders_due"
             ),
             models.Index(fields=["status", "-created_at"], name="orders_by_state"),
         ]
@@ -284,3 +303,22 @@ class Fill(Row):
 
     def __str__(self) -> str:
         return f"fill {self.trade_id}"
+
+
+class Halt(Row):
+    """A stop of all sending, made by the system when it can no longer trust itself.
+
+    While a halt is not lifted, no new order is sent; what is in flight is looked
+    up as ever. A person lifts it in the admin.
+    """
+
+    reason = models.TextField()
+    lifted_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.reason[:80]
+
+    @classmethod
+    def is_on(cls) -> bool:
+        """Whether sending is halted now."""
+        return cls.objects.filter(lifted_at__isnull=True).exists()

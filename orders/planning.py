@@ -16,6 +16,8 @@ from orders.models import Instrument, Leg, Order, Position, Trade
 FIRST_RETRY = timedelta(milliseconds=200)
 LONGEST_RETRY = timedelta(seconds=2)
 WAIT_FOR_SHARES = timedelta(seconds=2)
+BELOW_MINIMUM = "less than the venue's minimum order"
+NO_MORE_HELD = "no more is held"
 MAX_REJECTIONS = 8
 """Refusals of one exit before it needs a person; an unmatched order is not one."""
 
@@ -110,24 +112,25 @@ def _wait_or_end(leg: Leg, remaining: Decimal, can_take: Decimal) -> None:
     """Decide what a leg does that cannot be ordered now: wait for shares, or end as it is."""
     instrument = leg.instrument
     if remaining < instrument.min_quantity:
-        end_with_remainder(leg, remaining, "less than the venue's minimum order")
+        end_with_remainder(leg, remaining, BELOW_MINIMUM)
         return
     asset = instrument.base_asset if leg.side == "sell" else instrument.quote_asset
     position = Position.objects.filter(asset=asset).first()
     held = Decimal(0) if position is None else max(position.matched, position.settled)
     if held < instrument.min_quantity and leg.side == "sell":
-        end_with_remainder(leg, remaining, "no more is held")
+        end_with_remainder(leg, remaining, NO_MORE_HELD)
         return
     reason = f"waiting: only {can_take.normalize():f} free now, the rest is settling or reserved"
     leg.note(next_attempt_at=timezone.now() + WAIT_FOR_SHARES, reason=reason)
 
 
 def end_with_remainder(leg: Leg, remaining: Decimal, why: str) -> None:
-    """End a leg that cannot go on; done where something was traded, else failed."""
+    """End a leg that cannot go on: `done` where only dust or nothing held is left, else `failed`."""
     if leg.matched_quantity() == 0:
         leg.move("failed", reason=f"nothing was sold: {why}")
         return
     if leg.orders.filter(fills__status="matched").exists():
         leg.note(next_attempt_at=timezone.now() + WAIT_FOR_SHARES, reason="settling")
         return
-    leg.move("done", reason=f"{remaining.normalize():f} remain: {why}")
+    is_dust = remaining < leg.instrument.min_quantity or why in (BELOW_MINIMUM, NO_MORE_HELD)
+    leg.move("done" if is_dust else "failed", reason=f"{remaining.normalize():f} remain: {why}")

@@ -14,13 +14,13 @@ from typing import Any
 
 import structlog
 from django.db import models, transaction
-from django.db.models import Min, Value
+from django.db.models import Min, Q, Value
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
-from exchange.errors import ExchangeError, Unavailable
+from exchange.errors import ExchangeError
 from exchange.types import OrderReport, Quote, TradeReport
-from orders import ledger, planning, sending
+from orders import instruments, ledger, planning, sending
 from orders.models import LIVE_ORDER_STATES, Fill, Instrument, Leg, Order
 from orders.venues import venue, venue_of
 
@@ -29,7 +29,9 @@ log = structlog.get_logger()
 IN_FLIGHT = timedelta(seconds=2)
 RESTING = timedelta(seconds=5)
 SETTLING = timedelta(seconds=1)
-BATCH = 50
+BATCH = 20
+SHORT_WAIT = timedelta(seconds=1)
+LONGEST_SWEEP = timedelta(seconds=5)
 
 
 def claim_due(rows: models.QuerySet[Any], column: str, ahead: timedelta) -> list[Any]:
@@ -51,7 +53,8 @@ def sweep() -> int:
     planned = claim_due(Order.objects.filter(status="planned"), "next_look_at", IN_FLIGHT)
     for order in planned:
         _safely(sending.send, order.pk)
-    flying = Order.objects.filter(status__in=["sent", "open"]).select_related("instrument", "leg")
+    flying = Order.objects.filter(Q(status__in=["sent", "open"]) | Q(is_late=True))
+    flying = flying.select_related("instrument", "leg")
     flying_due = claim_due(flying, "next_look_at", IN_FLIGHT)
     for order in flying_due:
         _safely(look, order)
@@ -69,14 +72,14 @@ def sweep() -> int:
     return len(planned) + len(flying_due) + len(settling_due) + len(legs)
 
 
-SHORT_WAIT = timedelta(seconds=1)
-
-
 def sweep_until_idle() -> int:
     """Sweep, and stay for whatever falls due within a second: retries after 0.2 s need no message."""
-    ends_at = timezone.now() + SHORT_WAIT
+    started_at = timezone.now()
+    ends_at = started_at + SHORT_WAIT
     touched = sweep()
     while (due_at := next_due()) is not None and due_at < ends_at:
+        if timezone.now() > started_at + LONGEST_SWEEP:
+            break
         time.sleep(max(0.02, (due_at - timezone.now()).total_seconds()))
         touched += sweep()
     return touched
@@ -103,6 +106,9 @@ def _safely(action: Any, argument: Any) -> None:
 
 def look(order: Order) -> None:
     """Ask the venue about one `sent` or `open` order and write down what it says."""
+    order.refresh_from_db()  # the batch it was claimed with may have taken a while
+    if order.status not in ("sent", "open") and not order.is_late:
+        return
     exchange = venue_of(order.instrument)
     assert order.order_id is not None
     try:
@@ -120,14 +126,12 @@ def look(order: Order) -> None:
 
 
 def _unknown_to_the_venue(order: Order) -> None:
-    if order.status == "sent":
-        if sending.is_under_way(order):
-            return
+    if sending.may_post_again(order):
         log.info("order_posted_again", order=order.pk, id=order.order_id)
         sending.post(order)
-        return
-    log.error("order_vanished", order=order.pk, id=order.order_id)
-    order.note(reason="the venue no longer knows this order; looking on")
+    elif order.acknowledged_at is not None:
+        log.error("order_not_listed", order=order.pk, id=order.order_id)
+        order.note(reason="the venue took this order but does not list it; looking on")
 
 
 def _apply(order: Order, report: OrderReport, trades: Sequence[TradeReport]) -> None:
@@ -137,8 +141,8 @@ def _apply(order: Order, report: OrderReport, trades: Sequence[TradeReport]) -> 
     booked = sum((t.quantity for t in trades), start=Decimal(0))
     with transaction.atomic():
         leg = Leg.objects.select_for_update().get(pk=order.leg_id)
-        matched = max(report.matched_quantity, booked)
-        order.note(matched_quantity=Greatest("matched_quantity", Value(matched)))
+        # Only what is booked frees its reservation: trades may be listed later than the match.
+        order.note(matched_quantity=Greatest("matched_quantity", Value(booked)))
         order.refresh_from_db(fields=["matched_quantity"])
         if report.status == "open" and order.status == "sent":
             order.move("open", next_look_at=timezone.now() + RESTING)
@@ -149,6 +153,9 @@ def _apply(order: Order, report: OrderReport, trades: Sequence[TradeReport]) -> 
             return
         if booked < report.matched_quantity:
             return  # its trades are not all listed yet
+        if order.is_late:
+            order.note(is_late=False, reason="taken by the venue after it was closed; booked")
+            return
         is_full = order.matched_quantity >= order.quantity
         reason = "" if is_full else "the rest found no match and was killed"
         if order.move(
@@ -192,7 +199,7 @@ def settle(order_pk: int) -> None:
     assert order.order_id is not None
     try:
         trades = venue_of(order.instrument).trades(order.order_id, list(fills))
-    except Unavailable as error:
+    except ExchangeError as error:
         log.warning("settlement_not_known", order=order.pk, error=str(error))
         return
     for trade in trades:
@@ -255,12 +262,16 @@ def _advance(leg: Leg, quote: Quote | None) -> Order | None:
         if remaining < max(leg.instrument.min_quantity, leg.instrument.quantity_step):
             _finish(leg, remaining)
             return None
-        if not leg.instrument.accepting_orders:
+        if leg.instrument.is_closed:
             planning.end_with_remainder(leg, remaining, "the market is closed")
             return None
         price = None if quote is None else (quote.bid if leg.side == "sell" else quote.ask)
         if price is None:
             planning.retry_later(leg, "no price on that side of the book; trying again")
+            return None
+        if price % leg.instrument.tick_size:
+            planning.retry_later(leg, "the tick size has changed; asking the venue")
+            leg.instrument.note(updated_at=timezone.now() - instruments.FRESH_FOR)
             return None
         return planning.plan_next(leg, price)
 
@@ -270,7 +281,7 @@ def _finish(leg: Leg, remaining: Decimal) -> None:
     if leg.orders.filter(fills__status="matched").exists():
         leg.note(next_attempt_at=timezone.now() + SETTLING, reason="settling")
     elif remaining > 0:
-        planning.end_with_remainder(leg, remaining, "less than the venue's minimum order")
+        planning.end_with_remainder(leg, remaining, planning.BELOW_MINIMUM)
     else:
         leg.move("done", reason="", next_attempt_at=None)
 

@@ -136,7 +136,9 @@ def _shown(name: object) -> str:
 def _to_decimal(value: Any) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         return None
-    if isinstance(value, str) and (len(value) > 60 or not value.isascii() or "_" in value):
+    if isinstance(value, str) and (
+        len(value) > 60 or not value.isascii() or set(value) & set("_ ")
+    ):
         return None
     try:
         number = Decimal(value)

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable
-from datetime import timedelta
 from typing import TypeVar
 
 from django.db import transaction
@@ -13,9 +12,7 @@ from rest_framework.response import Response
 
 from polytrader.errors import ApiError
 from polytrader.json import Encoded, encode
-from polytrader.models import LONGEST_KEY, ApiToken, IdempotentAnswer
-
-KEPT_FOR = timedelta(hours=24)
+from polytrader.models import KEPT_FOR, LONGEST_KEY, ApiToken, IdempotentAnswer
 
 Prepared = TypeVar("Prepared")
 
@@ -104,8 +101,3 @@ def _claim(request: Request, key: str) -> IdempotentAnswer:
 
 def _remembered(answer: IdempotentAnswer) -> Response:
     return Response(Encoded(bytes(answer.body or b"")), status=answer.status_code)
-
-
-def forget_old() -> None:
-    """Delete answers older than they are kept."""
-    IdempotentAnswer.objects.filter(created_at__lt=timezone.now() - KEPT_FOR).delete()

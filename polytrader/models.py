@@ -1,10 +1,13 @@
 """The project's own rows: API tokens, answers kept by idempotency key, heartbeats."""
 
+from datetime import timedelta
+
 from django.db import models
 from django.utils import timezone
 
 SCOPES = ("read", "trade", "admin")
 LONGEST_KEY = 200
+KEPT_FOR = timedelta(hours=24)
 
 
 class ApiToken(models.Model):
@@ -47,6 +50,11 @@ class IdempotentAnswer(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+    @classmethod
+    def forget_old(cls) -> None:
+        """Delete answers older than they are kept."""
+        cls.objects.filter(created_at__lt=timezone.now() - KEPT_FOR).delete()
 
 
 class Heartbeat(models.Model):

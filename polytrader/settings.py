@@ -134,13 +134,50 @@ SPECTACULAR_SETTINGS = {
 
 REDIS_URL = CONFIGURATION.redis_url or "redis://127.0.0.1:1/0"
 
+def _group(title: str, *items: tuple[str, str, str]) -> dict[str, Any]:
+    """A part of the admin's sidebar: titles, icons and the lists they lead to."""
+    return {
+        "title": title,
+        "items": [
+            {"title": name, "icon": icon, "link": reverse_lazy(f"admin:{model}_changelist")}
+            for name, icon, model in items
+        ],
+    }
+
+
 UNFOLD = {
     "SITE_TITLE": "polytrader",
     "SITE_HEADER": "polytrader",
     "SITE_SUBHEADER": "paper trading" if CONFIGURATION.exchange == "paper" else "LIVE trading",
     "SITE_SYMBOL": "trending_down",
+    "SITE_URL": None,  # the admin is all there is; nothing to return to
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {
+        "navigation": [
+            _group(
+                "Trading",
+                ("Trailing stops", "trending_down", "trailing_trailingstop"),
+                ("Orders", "receipt_long", "orders_order"),
+                ("Fills", "handshake", "orders_fill"),
+                ("Mints", "library_add", "minting_mint"),
+                ("Transactions", "link", "minting_transaction"),
+            ),
+            _group(
+                "Book",
+                ("Positions", "account_balance_wallet", "orders_position"),
+                ("Entries", "menu_book", "orders_entry"),
+                ("Instruments", "candlestick_chart", "orders_instrument"),
+            ),
+            _group(
+                "Operation",
+                ("Heartbeats", "monitor_heart", "polytrader_heartbeat"),
+                ("API tokens", "key", "polytrader_apitoken"),
+                ("Users", "person", "auth_user"),
+                ("Groups", "group", "auth_group"),
+            ),
+        ]
+    },
 }
 
 logging.config.dictConfig(

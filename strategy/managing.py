@@ -33,7 +33,10 @@ def sweep(limit: int = 50) -> int:
         .values_list("trade_id", flat=True)[:limit]
     )
     for trade_id in trades:
-        reconcile_trade(trade_id)
+        try:
+            reconcile_trade(trade_id)
+        except Exception:
+            log.exception("trade_not_managed", trade=trade_id)
         legs = Leg.objects.filter(trade=trade_id, status="working", next_attempt_at__isnull=True)
         legs.update(next_attempt_at=timezone.now(), updated_at=timezone.now())
     heartbeats.beat("worker", f"managed {len(trades)} trades")

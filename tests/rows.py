@@ -106,6 +106,6 @@ def seen(
 
 
 def moments(count: int) -> list[datetime]:
-    """So many moments, a second apart, the last one now."""
+    """So many moments, a tenth of a second apart, the last one now."""
     now = timezone.now()
-    return [now - timedelta(seconds=count - 1 - index) for index in range(count)]
+    return [now - timedelta(milliseconds=100 * (count - 1 - index)) for index in range(count)]

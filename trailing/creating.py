@@ -73,6 +73,8 @@ def read_request(data: Any) -> StopRequest:
     strategy = body.text("strategy")
     mint_after_sell = body.flag("mintAfterSell")
     _check_one_trail(body, percent)
+    if body.problems:
+        body.check()  # what is wrong in itself is said without asking a venue
     instrument = _read_instrument(body, symbol)
     body.check()
     assert instrument is not None

@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from orders.models import SIDES, Instrument, Trade
+from orders.models import LIVE_ORDER_STATES, SIDES, Instrument, Trade
 from polytrader.rows import ExactDecimalField, Row
 from trailing.maths import Side, Trail, trigger_price
 
@@ -200,7 +200,11 @@ def _exit_phase(trade: Trade) -> str:
     legs = list(trade.legs.all())
     if all(leg.status == "done" for leg in legs):
         return "exited"
-    return "retrying" if any(leg.rejections for leg in legs) else "exiting"
+    is_troubled = any(
+        leg.rejections or any(o.reason for o in leg.orders.all() if o.status in LIVE_ORDER_STATES)
+        for leg in legs
+    )
+    return "retrying" if is_troubled else "exiting"
 
 
 class StopEvent(models.Model):

@@ -5,11 +5,12 @@ that consumes `trailing` calls it by itself.
 """
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
 import structlog
-from django.db import close_old_connections, transaction
+from django.db import OperationalError, close_old_connections, transaction
 from django.db.models import Exists, OuterRef
 
 from exchange.errors import ExchangeError
@@ -27,8 +28,13 @@ ROLE = "monitor"
 LATE_AFTER = 4.0
 """Seconds without a sweep after which the process sweeps by itself."""
 
+PATIENCE = 1.5
+"""Seconds that a sweep waits for the prices of a slow venue."""
+
+_asked: dict[str, Future[Sequence[Quote]]] = {}
 _last_sweep = threading.Event()
 _sweep_lock = threading.Lock()
+_fetchers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="quotes")
 
 
 @dataclass(slots=True)
@@ -59,22 +65,50 @@ def sweep() -> SweepResult:
 def _sweep() -> SweepResult:
     watched = watched_instruments()
     result = SweepResult(watched=len(watched))
-    for name in sorted({i.venue for i in watched}):
-        mine = {i.symbol: i for i in watched if i.venue == name}
-        try:
-            quotes = venue(name).quotes(list(mine))
-        except ExchangeError as error:
-            log.warning("no_prices", venue=name, error=str(error))
-            continue
-        done = evaluate(mine, quotes.values())
+    by_symbol = {instrument.symbol: instrument for instrument in watched}
+    for quotes in _answers(watched):
+        done = _evaluate_safely(by_symbol, quotes)
         result.evaluated += done.claimed
         result.activated += done.activated
         result.triggered += done.triggered
-    failed = mark_failed_exits()
+    failed = mark_failed_exits() + end_closed()
     heartbeats.beat(
         ROLE, f"evaluated {result.evaluated} of {result.watched} instruments; {failed} errors"
     )
     return result
+
+
+def _answers(watched: Sequence[Instrument]) -> Iterator[Sequence[Quote]]:
+    """Ask every venue at once and give each answer as it comes.
+
+    A venue slower than a moment is left to itself: its answer is taken by a later
+    sweep, and the others' stops do not wait for it.
+    """
+    for name in {i.venue for i in watched} - _asked.keys():
+        symbols = [i.symbol for i in watched if i.venue == name]
+        _asked[name] = _fetchers.submit(_quotes_of, name, symbols)
+    names = {future: name for name, future in _asked.items()}
+    try:
+        for future in as_completed(names, timeout=PATIENCE):
+            del _asked[names[future]]
+            try:
+                yield future.result()
+            except ExchangeError as error:
+                log.warning("no_prices", venue=names[future], error=str(error))
+    except TimeoutError:
+        log.warning("venue_is_slow", venues=sorted(_asked))
+
+
+def _quotes_of(name: str, symbols: list[str]) -> Sequence[Quote]:
+    return list(venue(name).quotes(symbols).values())
+
+
+def _evaluate_safely(instruments: dict[str, Instrument], quotes: Sequence[Quote]) -> TickResult:
+    try:
+        return evaluate(instruments, quotes)
+    except OperationalError:
+        log.exception("tick_failed")  # a deadlock's victim, say: the next sweep tries again
+        return TickResult()
 
 
 def watched_instruments() -> list[Instrument]:
@@ -123,13 +157,36 @@ def mark_failed_exits() -> int:
     return count
 
 
+def end_closed() -> int:
+    """Stops of a market that has closed for good become `error`, saying so; counted."""
+    closed = TrailingStop.objects.filter(
+        status__in=["pending_activation", "active"], instrument__is_closed=True
+    )
+    reason = "the market has closed; nothing can be sold there any more"
+    count = 0
+    for stop in closed.select_related("instrument", "watermark")[:100]:
+        with transaction.atomic():
+            ended = stop.move(
+                "error",
+                error_message=reason,
+                final_watermark_price=stop.watermark_price,
+                final_trigger_price=stop.current_trigger_price,
+                watermark=None,
+            )
+            if ended:
+                StopEvent.objects.create(stop=stop, kind="error", text=reason)
+                log.error("stop_failed", stop=stop.state_key, reason=reason)
+                count += 1
+    return count
+
+
 def tidy() -> int:
     """Delete watermarks that no stop points to; the instruments are held, so that none is taken."""
     idle = Watermark.objects.filter(~Exists(TrailingStop.objects.filter(watermark=OuterRef("pk"))))
     with transaction.atomic():
         ids = list(idle.values_list("instrument_id", flat=True).distinct())
         list(Instrument.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk"))
-        deleted, _ = idle.delete()
+        deleted, _ = idle.filter(instrument_id__in=ids).delete()
     return deleted
 
 
@@ -141,6 +198,7 @@ class Watchdog(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(name="watchdog", daemon=True)
+        self._reconciling: threading.Thread | None = None
 
     def run(self) -> None:
         """Sweep at once, then wait for the next sweep; when it is late, do it here."""
@@ -153,11 +211,20 @@ class Watchdog(threading.Thread):
                 self._sweep_here()
 
     def _sweep_here(self) -> None:
-        try:
-            close_old_connections()
-            sweep()
-            reconciling.sweep()
-        except Exception:
-            log.exception("watchdog_failed")
-        finally:
-            close_old_connections()
+        _guarded(sweep)
+        if self._reconciling is None or not self._reconciling.is_alive():
+            # In a thread of its own: a slow venue must not keep prices from being evaluated.
+            self._reconciling = threading.Thread(
+                target=_guarded, args=(reconciling.sweep,), name="reconciling", daemon=True
+            )
+            self._reconciling.start()
+
+
+def _guarded(action: Callable[[], object]) -> None:
+    try:
+        close_old_connections()
+        action()
+    except Exception:
+        log.exception("watchdog_failed", action=action.__name__)
+    finally:
+        close_old_connections()

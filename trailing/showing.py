@@ -7,7 +7,7 @@ from typing import Any
 from django.db import models
 from django.db.models import Prefetch
 
-from orders.models import Fill, Leg, Order
+from orders.models import LIVE_ORDER_STATES, Fill, Leg, Order
 from polytrader.numbers import plain, plain_or_none
 from trailing.models import StopEvent, TrailingStop
 
@@ -55,12 +55,19 @@ def show_stop(stop: TrailingStop, now: datetime) -> dict[str, Any]:
         "triggeredAt": stop.triggered_at,
         "averageExitPrice": plain_or_none(average_price(fills)),
         "orders": [show_order(order) for order in orders],
-        "errorMessage": stop.error_message or next((leg.reason for leg in legs if leg.reason), ""),
+        "errorMessage": stop.error_message or _trouble(legs, orders),
         "strategy": stop.strategy,
         "mintAfterSell": stop.mint_after_sell,
         "createdAt": stop.created_at,
         "updatedAt": stop.updated_at,
     }
+
+
+def _trouble(legs: list[Leg], orders: list[Order]) -> str:
+    """What a live order or its leg is waiting for, in words; a healthy exit says nothing."""
+    live = [order.reason for order in orders if order.status in LIVE_ORDER_STATES]
+    reasons = [*live, *(leg.reason for leg in legs)]
+    return next((text for text in reasons if text and text != "settling"), "")
 
 
 def _quantity(fills: list[Fill]) -> Decimal:

@@ -183,6 +183,7 @@ def _instrument(
         fee_rate=fees.rate,
         fee_exponent=int(fees.exponent),
         accepting_orders=_is_open(details),
+        is_closed=details.get("closed") is True,
     )
 
 

@@ -114,14 +114,14 @@ def test_a_passing_refusal_is_tried_again_and_a_lasting_one_is_an_error(
     assert Order.objects.filter(status="rejected").count() == 2
     monkeypatch.setattr("orders.planning.MAX_REJECTIONS", 2)
     paper.put_book(paper_token.symbol, bids=[("0.50", 1000)], asks=[("0.52", 1000)])
-    paper.fault("POST /order", "reject:not_enough_balance", times=50)
+    paper.fault("POST /order", "reject:invalid_signature", times=50)
     stop = trigger(paper, paper_token)
     assert settled(stop).status == "failed"
     monitor.mark_failed_exits()
     stop.refresh_from_db()
     assert stop.status == "error"
     assert "refused" in stop.error_message
-    paper.fault("POST /order", "reject:not_enough_balance", times=0)
+    paper.fault("POST /order", "reject:invalid_signature", times=0)
 
 
 def test_a_claimed_order_that_was_never_posted_is_posted_by_the_sweep(

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
 from operations.driving import DriveError, Paper, Web
 from operations.rehearsing import Figures, Rehearsal, differences, figures, wait_until_over
@@ -39,6 +40,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _rehearse(self, rehearsal: Rehearsal, options: dict[str, Any]) -> None:
+        started_at = timezone.now()
         rehearsal.hold(str(Path(options["file"]).resolve()), options["speed"])
         self.stdout.write(f"{len(rehearsal.tokens)} recorded tokens are mapped to paper markets")
         rehearsal.make_stops(options["stops"], options["seed"])
@@ -51,7 +53,7 @@ class Command(BaseCommand):
         self._show_progress(rehearsal)
         wait_until_over(rehearsal, 180)
         self._print(figures(rehearsal))
-        wrong = differences(rehearsal.paper)
+        wrong = differences(rehearsal.paper, started_at)
         for text in wrong[:20]:
             self.stdout.write(self.style.ERROR(f"  {text}"))
         if wrong:
