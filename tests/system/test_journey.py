@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from tests.system.installation import eventually
 from tests.system.truth import (
     assert_books_agree,
     assert_nothing_came_from_outside,
@@ -219,21 +220,25 @@ def test_flower_shows_exactly_the_three_consumers(system):
     import httpx
 
     secrets = json.loads((system.home / "secrets.json").read_text())
-    answer = httpx.get(
-        f"http://127.0.0.1:{system.ports['FLOWER_PORT']}/api/workers?refresh=1",
-        auth=("flower", secrets["flower_password"]),
-        timeout=20,
-    )
-    assert answer.status_code == 200, answer.text
-    shown = {
-        name.partition("@")[0]: sorted(queue["name"] for queue in worker["active_queues"])
-        for name, worker in answer.json().items()
-    }
-    assert shown == {
+    wanted = {
         "worker": ["manage-position", "orders"],
         "monitor": ["trailing"],
         "minter": ["mint-queue"],
     }
+
+    def shown() -> dict[str, list[str]]:
+        answer = httpx.get(
+            f"http://127.0.0.1:{system.ports['FLOWER_PORT']}/api/workers?refresh=1",
+            auth=("flower", secrets["flower_password"]),
+            timeout=20,
+        )
+        assert answer.status_code == 200, answer.text
+        return {
+            name.partition("@")[0]: sorted(q["name"] for q in worker.get("active_queues", []))
+            for name, worker in answer.json().items()
+        }
+
+    eventually("all three, whose answers Flower waits 1 s for", lambda: shown() == wanted)
 
 
 def test_an_outside_deposit_can_be_sold_at_once(system):
