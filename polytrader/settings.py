@@ -134,6 +134,7 @@ SPECTACULAR_SETTINGS = {
 
 REDIS_URL = CONFIGURATION.redis_url or "redis://127.0.0.1:1/0"
 
+
 def _group(title: str, *items: tuple[str, str, str]) -> dict[str, Any]:
     """A part of the admin's sidebar: titles, icons and the lists they lead to."""
     return {
