@@ -101,7 +101,7 @@ def test_orders_and_splits_happen_once_whatever_the_venue_answers(system):
         (accepted,) = [o for o in stop["orders"] if o["orderId"] in orders]
         assert accepted["status"] == "filled"
         refused += len(stop["orders"]) - 1
-    assert refused == 1  # by the one fault that is a clear no, of which nothing is posted again
+    assert refused <= 1  # by the one fault that is a clear no, if it met a first post
 
 
 def _arranged(system, on):
