@@ -1,8 +1,9 @@
 """Planning: an intent becomes a trade, a leg and a planned order, within what can be sold."""
 
 import random
-from collections.abc import Iterable
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import cast
 
@@ -33,26 +34,72 @@ def lock_positions(instruments: Iterable[Instrument]) -> None:
         ledger.lock(assets[venue], venue)
 
 
-def open_exit(
-    instrument: Instrument,
-    side: str,
-    quantity: Decimal | None,
-    best_price: Decimal,
-    *,
-    strategy: str,
-    mint_after_sell: bool,
-) -> tuple[Trade, Order | None]:
-    """Make the trade of one exit with its first order planned at the given best price.
+@dataclass(frozen=True, slots=True)
+class ExitRequest:
+    """What a triggered stop wants done, at the best price that triggered it.
 
-    `quantity` `None` means all that is held. The order is `None` when nothing
-    can be sold at this moment; the leg stays due and is planned again.
+    `quantity` `None` means all that is held.
+    """
+
+    instrument: Instrument
+    side: str
+    quantity: Decimal | None
+    best_price: Decimal
+    strategy: str = ""
+    mint_after_sell: bool = False
+
+
+def open_exits(requests: Sequence[ExitRequest]) -> list[tuple[Trade, Order | None]]:
+    """Make the trade of each exit with its first order planned, in a handful of statements.
+
+    They share what can be sold in the given order. The order is `None` where
+    nothing can be sold at this moment; its leg is due at once and planned again.
     The caller holds the positions' locks (`lock_positions`) and commits.
     """
-    trade = Trade.objects.create(purpose="exit", strategy=strategy, mint_after_sell=mint_after_sell)
-    if quantity is None:
-        quantity = _held(instrument, side)
-    leg = Leg.objects.create(trade=trade, instrument=instrument, side=side, quantity=quantity)
-    return trade, plan_next(leg, best_price)
+    trades = Trade.objects.bulk_create(
+        Trade(purpose="exit", strategy=r.strategy, mint_after_sell=r.mint_after_sell)
+        for r in requests
+    )
+    free: dict[str, Decimal] = {}
+    legs, orders = [], []
+    now = timezone.now()
+    for request, trade in zip(requests, trades, strict=True):
+        wanted = request.quantity
+        if wanted is None:
+            wanted = _held(request.instrument, request.side)
+        leg = Leg(trade=trade, instrument=request.instrument, side=request.side, quantity=wanted)
+        order = _first_order(leg, request.best_price, free, now)
+        leg.attempts, leg.next_attempt_at = (0, now) if order is None else (1, None)
+        legs.append(leg)
+        orders.append(order)
+    Leg.objects.bulk_create(legs)
+    Order.objects.bulk_create(order for order in orders if order is not None)
+    return list(zip(trades, orders, strict=True))
+
+
+def _first_order(
+    leg: Leg, best_price: Decimal, free: dict[str, Decimal], now: datetime
+) -> Order | None:
+    """The first order of a new leg; takes what it needs from `free`, the sellable per asset."""
+    instrument = leg.instrument
+    asset = instrument.base_asset if leg.side == "sell" else instrument.quote_asset
+    if asset not in free:
+        position = Position.objects.filter(asset=asset).first()
+        free[asset] = Decimal(0) if position is None else position.sellable()
+    limit = _limit(instrument, cast(Side, leg.side), best_price)
+    can_take = free[asset] if leg.side == "sell" else free[asset] / limit
+    quantity = quantise_quantity(min(leg.quantity, can_take), instrument.quantity_step)
+    if quantity < instrument.min_quantity or quantity <= 0:
+        return None
+    free[asset] -= quantity if leg.side == "sell" else quantity * limit
+    return Order(
+        leg=leg,
+        instrument=instrument,
+        side=leg.side,
+        quantity=quantity,
+        price=limit,
+        next_look_at=now,
+    )
 
 
 def plan_next(leg: Leg, best_price: Decimal) -> Order | None:

@@ -108,7 +108,7 @@ def post(order: Order) -> None:
     has said that it has it.
     """
     assert order.order_id is not None
-    if not _take_turn(order):
+    if Halt.is_on() or not _take_turn(order):
         return
     exchange = venue_of(order.instrument)
     try:

@@ -105,11 +105,14 @@ SELECT s.id, obs.price, w.price AS watermark, s.trigger
 probe by quotient is a hair too wide and the product decides."""
 
 END_TRIGGERED = """
-UPDATE trailing_trailingstop
-   SET status = 'triggered', trade_id = %(trade)s, final_watermark_price = %(watermark)s,
-       final_trigger_price = %(trigger)s, triggered_by_price = %(price)s,
+UPDATE trailing_trailingstop s
+   SET status = 'triggered', trade_id = v.trade, final_watermark_price = v.watermark,
+       final_trigger_price = v.trigger, triggered_by_price = v.price,
        triggered_at = %(now)s, updated_at = %(now)s, watermark_id = NULL
- WHERE id = %(id)s AND status = 'active'
+  FROM unnest(%(ids)s::bigint[], %(trades)s::bigint[], %(watermarks)s::numeric[],
+              %(triggers)s::numeric[], %(prices)s::numeric[])
+       AS v(id, trade, watermark, trigger, price)
+ WHERE s.id = v.id AND s.status = 'active'
 """
 
 HOLD_INSTRUMENT = "SELECT id FROM orders_instrument WHERE id = %s FOR SHARE"

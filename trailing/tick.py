@@ -124,23 +124,24 @@ def _plan_exits(fired: Sequence[_Fired]) -> tuple[int, list[int]]:
         .order_by("pk")
     )
     planning.lock_positions([stop.instrument for stop in stops])
-    now = timezone.now()
-    order_ids: list[int] = []
-    for stop in _largest_first(stops):
-        hit = by_id[stop.pk]
-        trade, order = planning.open_exit(
-            stop.instrument,
-            stop.side,
-            stop.quantity,
-            hit.price,
-            strategy=stop.strategy,
-            mint_after_sell=stop.mint_after_sell,
-        )
-        if not _end(stop, hit, trade.pk, now):
-            raise RuntimeError(f"stop {stop.pk} left its state under the tick's lock")
-        if order is not None:
-            order_ids.append(order.pk)
-    return len(stops), order_ids
+    stops = _largest_first(stops)
+    exits = planning.open_exits(
+        [
+            planning.ExitRequest(
+                stop.instrument,
+                stop.side,
+                stop.quantity,
+                by_id[stop.pk].price,
+                strategy=stop.strategy,
+                mint_after_sell=stop.mint_after_sell,
+            )
+            for stop in stops
+        ]
+    )
+    hits = [by_id[stop.pk] for stop in stops]
+    _end(hits, [trade.pk for trade, _ in exits])
+    log.info("stops_triggered", stops=[stop.state_key for stop in stops])
+    return len(stops), [order.pk for _, order in exits if order is not None]
 
 
 def _largest_first(stops: list[TrailingStop]) -> list[TrailingStop]:
@@ -148,28 +149,31 @@ def _largest_first(stops: list[TrailingStop]) -> list[TrailingStop]:
     return sorted(stops, key=lambda s: -(s.quantity or Decimal(10) ** 18) * s.entry_price)
 
 
-def _end(stop: TrailingStop, hit: _Fired, trade_id: int, now: datetime) -> bool:
+def _end(hits: Sequence[_Fired], trade_ids: Sequence[int]) -> None:
+    """Move all fired stops to `triggered` with their trade, watermark and trigger price."""
+    now = timezone.now()
     with connection.cursor() as cursor:
         cursor.execute(
             END_TRIGGERED,
             {
-                "id": stop.pk,
-                "trade": trade_id,
-                "watermark": hit.watermark,
-                "trigger": hit.trigger,
-                "price": hit.price,
+                "ids": [hit.stop_id for hit in hits],
+                "trades": list(trade_ids),
+                "watermarks": [hit.watermark for hit in hits],
+                "triggers": [hit.trigger for hit in hits],
+                "prices": [hit.price for hit in hits],
                 "now": now,
             },
         )
-        won = bool(cursor.rowcount == 1)
-    if won:
-        StopEvent.objects.create(
-            stop_id=stop.pk,
+        if cursor.rowcount != len(hits):
+            raise RuntimeError("a fired stop left its state under the tick's lock")
+    StopEvent.objects.bulk_create(
+        StopEvent(
+            stop_id=hit.stop_id,
             kind="triggered",
             price=hit.price,
             trigger_price=hit.trigger,
             text="the price reached the trigger; the exit is planned",
             at=now,
         )
-        log.info("stop_triggered", stop=stop.state_key, trade=trade_id, price=str(hit.price))
-    return won
+        for hit in hits
+    )

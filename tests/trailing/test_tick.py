@@ -234,18 +234,12 @@ def test_without_the_conditions_two_sweeps_do_place_two_orders(monkeypatch):
             barrier.wait()
             if row.status != "active":
                 return 0
-            trade, _order = planning.open_exit(
-                instrument,
-                "sell",
-                row.quantity,
-                Decimal("0.40"),
-                strategy="",
-                mint_after_sell=False,
-            )
+            wanted = planning.ExitRequest(instrument, "sell", row.quantity, Decimal("0.40"))
+            [(trade, _order)] = planning.open_exits([wanted])
             row.status, row.trade, row.triggered_at = "triggered", trade, timezone.now()
             row.save()
             return 1
 
     assert sum(in_threads(2, careless)) == 2
     assert Order.objects.filter(instrument=instrument).count() == 2
-    assert "status = 'active'" in END_TRIGGERED
+    assert "s.status = 'active'" in END_TRIGGERED
