@@ -1,11 +1,13 @@
 """The HTTP face of operation: queue status and health."""
 
 from django.http import HttpRequest, JsonResponse
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from operations import health, status
+from polytrader import schema
 from polytrader.bells import ring
 from polytrader.errors import ApiError
 from polytrader.idempotency import once
@@ -16,10 +18,17 @@ class QueueStatus(APIView):
 
     scopes = {"POST": "admin"}
 
+    @extend_schema(operation_id="queue_status", responses=schema.answers(200, schema.QUEUE_STATUS))
     def get(self, request: Request) -> Response:
         """Answer the numbers."""
         return Response(status.report())
 
+    @extend_schema(
+        operation_id="reinitialize_queues",
+        parameters=[schema.IDEMPOTENCY_KEY],
+        request=schema.REINITIALIZE,
+        responses=schema.answers(200, schema.REARMED, 400, 422),
+    )
     def post(self, request: Request) -> Response:
         """Re-arm; any other action is 400."""
         data = request.data

@@ -119,6 +119,33 @@ REST_FRAMEWORK = {
     "PAGE_SIZE": 50,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
+
+
+def _health_paths() -> dict[str, Any]:
+    """The two addresses of no REST framework view, for the schema."""
+    told = {
+        "/healthz": {200: "The process answers."},
+        "/readyz": {200: "Ready.", 503: "Not ready; `problems` says why."},
+    }
+    return {
+        path: {
+            "get": {
+                "operationId": path.strip("/"),
+                "tags": ["health"],
+                "security": [{}],
+                "responses": {
+                    str(code): {
+                        "description": text,
+                        "content": {"application/json": {"schema": {"type": "object"}}},
+                    }
+                    for code, text in answers.items()
+                },
+            }
+        }
+        for path, answers in told.items()
+    }
+
+
 SPECTACULAR_SETTINGS = {
     "TITLE": "polytrader",
     "DESCRIPTION": "Trailing stops, order repair and minting for Polymarket.",
@@ -128,6 +155,12 @@ SPECTACULAR_SETTINGS = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "SERVE_PERMISSIONS": ["polytrader.tokens.HasScopeOrIsStaff"],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "Side": "polytrader.schema.SIDES",
+        "StopStatus": "polytrader.schema.STOP_STATES",
+    },
+    "APPEND_PATHS": _health_paths(),
     "SWAGGER_UI_DIST": "SIDECAR",  # served from here, not from somebody else's server
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }

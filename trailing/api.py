@@ -2,10 +2,12 @@
 
 from django.conf import settings
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from polytrader import schema
 from polytrader.errors import ApiError, conflict
 from polytrader.idempotency import once
 from polytrader.json import Number
@@ -18,6 +20,11 @@ from trailing.showing import show_event, show_stop, with_exits
 class TrailingStops(APIView):
     """`GET` lists stops, newest first; `POST` makes one."""
 
+    @extend_schema(
+        operation_id="list_trailing_stops",
+        parameters=[*schema.STOP_FILTERS, *schema.PAGES],
+        responses=schema.answers(200, schema.STOPS, 400),
+    )
     def get(self, request: Request) -> Response:
         """List stops, filtered by `status`, `symbol` and `strategy`."""
         rows = with_exits(TrailingStop.objects.order_by("-created_at", "-pk"))
@@ -38,6 +45,12 @@ class TrailingStops(APIView):
         now = timezone.now()
         return pages.get_paginated_response([show_stop(stop, now) for stop in page or []])
 
+    @extend_schema(
+        operation_id="create_trailing_stop",
+        parameters=[schema.IDEMPOTENCY_KEY],
+        request=schema.NEW_STOP,
+        responses=schema.answers(201, schema.STOP_STARTED, 400, 422),
+    )
     def post(self, request: Request) -> Response:
         """Check the body, make the stop, answer 201 with its key."""
         return once(request, _create, lambda: creating.read_request(request.data))
@@ -68,6 +81,9 @@ def _check_printable(request: Request) -> None:
 class OneTrailingStop(APIView):
     """One stop by its key."""
 
+    @extend_schema(
+        operation_id="show_trailing_stop", responses=schema.answers(200, schema.STOP, 404)
+    )
     def get(self, request: Request, state_key: str) -> Response:
         """Show the stop with its exit orders."""
         return Response(show_stop(find(state_key), timezone.now()))
@@ -76,6 +92,12 @@ class OneTrailingStop(APIView):
 class CancelTrailingStop(APIView):
     """`POST` cancels a stop that has not triggered."""
 
+    @extend_schema(
+        operation_id="cancel_trailing_stop",
+        parameters=[schema.IDEMPOTENCY_KEY],
+        request=None,
+        responses=schema.answers(200, schema.STOP, 404, 409, 422),
+    )
     def post(self, request: Request, state_key: str) -> Response:
         """Cancel; 409 once it has triggered or ended."""
 
@@ -90,6 +112,11 @@ class CancelTrailingStop(APIView):
 class TrailingStopEvents(APIView):
     """Every decision about one stop, with the price that caused it."""
 
+    @extend_schema(
+        operation_id="list_trailing_stop_events",
+        parameters=schema.PAGES,
+        responses=schema.answers(200, schema.EVENTS, 404),
+    )
     def get(self, request: Request, state_key: str) -> Response:
         """List the events, oldest first."""
         events = find(state_key).events.order_by("id")

@@ -4,11 +4,13 @@ import itertools
 import re
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib import admin
 from django.contrib.auth import get_user_model
+from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
@@ -17,7 +19,8 @@ from operations.admin.cells import shortened
 from operations.admin.price_line import LABEL_WIDTH, draw
 from orders.models import Entry, Fill, Instrument, Order, Position
 from polytrader import heartbeats
-from tests.rows import a_stop, an_instrument, seen
+from polytrader.urls import urlpatterns
+from tests.rows import Api, a_stop, an_instrument, seen
 from trailing.maths import Trail
 from trailing.models import TrailingStop
 from trailing.tick import tick
@@ -176,12 +179,12 @@ def test_a_stop_is_cancelled_and_an_exit_retried_from_the_list(person: Client, s
     for action in ("cancel_stops", "retry_exits"):
         assert f'value="{action}"' in read(person, path)
     chosen = {"action": "cancel_stops", "_selected_action": [watched.pk]}
-    assert "1 stops cancelled" in person.post(path, chosen, follow=True).content.decode()
+    assert "1 stop cancelled" in person.post(path, chosen, follow=True).content.decode()
     leg = Order.objects.get().leg
     later = timezone.now() + timedelta(hours=1)
     type(leg).objects.filter(pk=leg.pk).update(status="working", next_attempt_at=later)
     chosen = {"action": "retry_exits", "_selected_action": [sold.pk]}
-    assert "1 exits are due now" in person.post(path, chosen, follow=True).content.decode()
+    assert "1 exit due now" in person.post(path, chosen, follow=True).content.decode()
     leg.refresh_from_db()
     assert leg.next_attempt_at is not None
     assert leg.next_attempt_at <= timezone.now()
@@ -206,3 +209,42 @@ def test_an_id_is_cut_in_the_middle_and_escaped():
     assert shortened("short") == "short"
     assert ">01234567…456789<" in shortened("0123456789" * 4)
     assert "<script" not in shortened("<script>alert(1)</script>" * 2)
+
+
+def test_the_schema_is_valid_and_generated_without_a_warning(tmp_path: Path):
+    call_command(
+        "spectacular", "--validate", "--fail-on-warn", "--file", str(tmp_path / "schema.yml")
+    )
+
+
+def test_the_schema_tells_every_address_with_its_bodies_and_refusals(api: Api):
+    schema = api.get("/api/schema", format="json").json()
+    routes: list[Any] = list(urlpatterns)
+    shown = {str(route.pattern).replace("<str:state_key>", "{state_key}") for route in routes}
+    pages = {"", "admin/", "api/docs"}
+    assert set(schema["paths"]) == {f"/{path}" for path in shown - pages}
+    assert schema["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    create = schema["paths"]["/api/trailing-stops"]["post"]
+    assert "requestBody" in create
+    assert set(create["responses"]) >= {"201", "400", "401", "403", "422", "503"}
+
+
+def test_the_schema_knows_every_field_that_is_answered(api: Api, sold: TrailingStop):
+    known = api.get("/api/schema", format="json").json()["components"]["schemas"]
+    stop = api.get(f"/api/trailing-stops/{sold.state_key}").json()
+    events = api.get(f"/api/trailing-stops/{sold.state_key}/events").json()
+    status = api.get("/api/queue-status").json()
+    for name, body in (
+        ("TrailingStop", stop),
+        ("Order", stop["orders"][0]),
+        ("Fill", stop["orders"][0]["fills"][0]),
+        ("TrailingStopEvents", events),
+        ("TrailingStopEvent", events["results"][0]),
+        ("QueueStatus", status),
+        ("SystemHealth", status["systemHealth"]),
+        ("Queue", status["queueStats"]),
+        ("Process", status["processes"][0]),
+        ("MintQueue", api.get("/strategy/mint-queue/stats").json()),
+        ("Error", api.get("/api/trailing-stops/none").json()),
+    ):
+        assert set(known[name]["properties"]) == set(body), name

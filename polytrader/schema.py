@@ -1,0 +1,299 @@
+"""The bodies of the HTTP API as the OpenAPI schema tells them; nothing here checks or answers.
+
+Requests are checked in `trailing/creating.py`; stops are shown by `trailing/showing.py`, numbers
+by `operations/status.py` and `minting/status.py`.
+"""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema_field,
+    inline_serializer,
+)
+from rest_framework import serializers
+from rest_framework.fields import (
+    BooleanField,
+    CharField,
+    ChoiceField,
+    DateTimeField,
+    DictField,
+    IntegerField,
+    ListField,
+)
+
+SIDES = ("sell", "buy")
+STOP_STATES = ("pending_activation", "active", "triggered", "error", "cancelled")
+
+
+class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """`Authorization: Bearer <token>`."""
+
+    target_class = "polytrader.tokens.BearerAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        """Describe the header."""
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A token of `manage.py create_token NAME --scope read|trade|admin`.",
+        }
+
+
+@extend_schema_field({"type": "string", "format": "decimal", "example": "0.48"})
+class Plain(serializers.Field[Any, Any, Any, Any]):
+    """A price, quantity or amount as it is answered: a plain decimal string."""
+
+
+@extend_schema_field({"oneOf": [{"type": "number"}, {"type": "string"}], "example": "0.48"})
+class Given(serializers.Field[Any, Any, Any, Any]):
+    """A price, quantity or amount as it is accepted: a JSON number or a string."""
+
+
+@extend_schema_field({"type": "number", "example": 0.48})
+class PlainNumber(serializers.Field[Any, Any, Any, Any]):
+    """A price in one of the bodies that answer numbers."""
+
+
+def given(text: str = "") -> Given:
+    """A number that may be left out."""
+    return Given(required=False, help_text=text or None)
+
+
+def absent(field: type[serializers.Field[Any, Any, Any, Any]]) -> Any:
+    """A field that may be null."""
+    return field(allow_null=True)
+
+
+ERROR = inline_serializer(
+    "Error",
+    {
+        "error": inline_serializer(
+            "ErrorDetail",
+            {
+                "code": CharField(help_text="for programs, such as `invalid` or `conflict`"),
+                "message": CharField(help_text="for people: what was expected and what was found"),
+                "fields": DictField(child=CharField(), help_text="what is wrong, by field"),
+            },
+        )
+    },
+)
+REFUSALS = {
+    400: "Something in the request is wrong; nothing was stored.",
+    401: "There is no token, or it is not known.",
+    403: "The token's scope does not allow it.",
+    404: "There is nothing by that name.",
+    409: "The state does not allow it.",
+    422: "The `Idempotency-Key` was used with another request.",
+    429: "Too many requests.",
+    503: "The venue or the database does not answer; nothing was done.",
+}
+
+
+def answers(success: int, body: Any, *refusals: int) -> dict[int, Any]:
+    """What an endpoint answers when it works, and its refusals, all of the one shape."""
+    codes = sorted({401, 403, 503, *refusals})
+    return {success: body, **{code: OpenApiResponse(ERROR, REFUSALS[code]) for code in codes}}
+
+
+def page_of(name: str, row: Any) -> Any:
+    """A page of a list."""
+    return inline_serializer(
+        name,
+        {
+            "count": IntegerField(),
+            "next": serializers.URLField(allow_null=True),
+            "previous": serializers.URLField(allow_null=True),
+            "results": ListField(child=row),
+        },
+    )
+
+
+def query(name: str, text: str, **options: Any) -> OpenApiParameter:
+    """A parameter of the address."""
+    return OpenApiParameter(name, OpenApiTypes.STR, description=text, **options)
+
+
+PAGES = [
+    OpenApiParameter("page", OpenApiTypes.INT, description="from 1"),
+    OpenApiParameter("pageSize", OpenApiTypes.INT, description="50 unless given, at most 500"),
+]
+STOP_FILTERS = [
+    query("status", "stops of one state", enum=STOP_STATES),
+    query("symbol", "stops of one token id or spot symbol"),
+    query("strategy", "stops of one strategy"),
+]
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="The same key and body get the same answer for 24 hours; 1 to 200 characters.",
+)
+
+NEW_STOP = inline_serializer(
+    "NewTrailingStop",
+    {
+        "symbol": CharField(help_text="a Polymarket token id, or a spot symbol such as BTCUSDT"),
+        "quantity": Given(help_text='shares or units; `"all"` that is held, for a sale'),
+        "side": ChoiceField(SIDES, default="sell"),
+        "trailingPercent": given("of the best price; give exactly one of the three trails"),
+        "trailingAmount": given("in units of price"),
+        "trailingTicks": IntegerField(required=False, help_text="turned into an amount at once"),
+        "entryPrice": given("the current price unless given"),
+        "useActivationPrice": BooleanField(required=False),
+        "activationPrice": given("the stop waits until this price is seen"),
+        "strategy": CharField(required=False, max_length=80),
+        "mintAfterSell": BooleanField(default=False, help_text="mint again what was sold"),
+    },
+)
+STOP_STARTED = inline_serializer(
+    "TrailingStopStarted",
+    {
+        "message": CharField(),
+        "stateKey": CharField(),
+        "status": ChoiceField(STOP_STATES),
+        "entryPrice": PlainNumber(),
+        "triggerPrice": PlainNumber(),
+        "system": CharField(),
+        "warnings": ListField(child=CharField(), required=False),
+    },
+)
+FILL = inline_serializer(
+    "Fill",
+    {
+        "tradeId": CharField(),
+        "quantity": Plain(),
+        "price": Plain(),
+        "fee": Plain(),
+        "status": ChoiceField(("matched", "confirmed", "failed")),
+        "matchedAt": DateTimeField(),
+        "settledAt": absent(DateTimeField),
+        "transactionHash": CharField(),
+    },
+)
+ORDER = inline_serializer(
+    "Order",
+    {
+        "id": IntegerField(),
+        "orderId": absent(CharField),
+        "status": ChoiceField(("planned", "sent", "open", "filled", "cancelled", "rejected")),
+        "side": ChoiceField(SIDES),
+        "quantity": Plain(),
+        "price": Plain(),
+        "matchedQuantity": Plain(),
+        "orderType": CharField(),
+        "reason": CharField(),
+        "createdAt": DateTimeField(),
+        "sentAt": absent(DateTimeField),
+        "fills": ListField(child=FILL),
+    },
+)
+STOP = inline_serializer(
+    "TrailingStop",
+    {
+        "stateKey": CharField(),
+        "symbol": CharField(),
+        "question": CharField(),
+        "outcome": CharField(),
+        "side": ChoiceField(SIDES),
+        "status": ChoiceField(STOP_STATES),
+        "phase": CharField(help_text="refines the status: watching, suspended, exiting, ..."),
+        "quantity": Plain(help_text="or `all`"),
+        "filledQuantity": Plain(help_text="matched less failed"),
+        "settledQuantity": Plain(help_text="confirmed on the chain"),
+        "trailingPercent": absent(Plain),
+        "trailingAmount": absent(Plain),
+        "trailingTicks": absent(IntegerField),
+        "entryPrice": Plain(),
+        "activationPrice": absent(Plain),
+        "watermarkPrice": Plain(help_text="the best price seen"),
+        "triggerPrice": Plain(),
+        "lastPrice": absent(Plain),
+        "lastEvaluatedAt": absent(DateTimeField),
+        "protected": BooleanField(),
+        "protectedReason": CharField(help_text="why not, in words"),
+        "triggeredAt": absent(DateTimeField),
+        "averageExitPrice": absent(Plain),
+        "orders": ListField(child=ORDER),
+        "errorMessage": CharField(help_text="also while it is still retrying"),
+        "strategy": CharField(),
+        "mintAfterSell": BooleanField(),
+        "createdAt": DateTimeField(),
+        "updatedAt": DateTimeField(),
+    },
+)
+EVENT = inline_serializer(
+    "TrailingStopEvent",
+    {
+        "at": DateTimeField(),
+        "kind": CharField(),
+        "price": absent(Plain),
+        "triggerPrice": absent(Plain),
+        "text": CharField(),
+    },
+)
+STOPS = page_of("TrailingStops", STOP)
+EVENTS = page_of("TrailingStopEvents", EVENT)
+
+MINT_QUEUE = inline_serializer(
+    "MintQueue",
+    {
+        **{
+            name: IntegerField() for name in ("waiting", "active", "completed", "failed", "delayed")
+        },
+        "isPaused": BooleanField(),
+        "oldestWaitingSeconds": IntegerField(),
+    },
+)
+QUEUE = inline_serializer(
+    "Queue",
+    {name: IntegerField() for name in ("waiting", "active", "completed", "failed", "total")},
+)
+HEARTBEAT = inline_serializer(
+    "Process",
+    {
+        **{name: CharField() for name in ("role", "process", "did", "version")},
+        "at": DateTimeField(),
+    },
+)
+QUEUE_STATUS = inline_serializer(
+    "QueueStatus",
+    {
+        "success": BooleanField(),
+        "queueStats": QUEUE,
+        "databaseStats": DictField(child=IntegerField(), help_text="stops by state"),
+        "systemHealth": inline_serializer(
+            "SystemHealth",
+            {
+                "queueInitialized": BooleanField(),
+                "timestamp": DateTimeField(),
+                "uptime": IntegerField(help_text="of the web process, in seconds"),
+                "memoryUsage": DictField(child=IntegerField(), help_text="in bytes"),
+            },
+        ),
+        "queues": DictField(child=QUEUE),
+        "processes": ListField(child=HEARTBEAT),
+        "breakers": DictField(child=serializers.JSONField()),
+        "feed": inline_serializer(
+            "Feed",
+            {
+                "instruments": IntegerField(),
+                "fresh": IntegerField(),
+                "lastPriceAt": absent(DateTimeField),
+            },
+        ),
+    },
+)
+REINITIALIZE = inline_serializer("QueueAction", {"action": ChoiceField(("reinitialize",))})
+REARMED = inline_serializer(
+    "Rearmed",
+    {
+        "success": BooleanField(),
+        "message": CharField(),
+        "rearmed": DictField(child=IntegerField(), help_text="how many, by what they are"),
+    },
+)
