@@ -65,6 +65,11 @@ def age_of(value: datetime | None) -> str:
     return f"{(timezone.now() - value).total_seconds():.0f} s ago"
 
 
+def counted(count: int, noun: str) -> str:
+    """So many of something: `1 stop`, `2 stops`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def cut(text: str, longest: int) -> str:
     """A text cut to a length; the whole of it when one points at it."""
     if len(text) <= longest:

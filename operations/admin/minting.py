@@ -6,6 +6,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from minting.models import Mint, Transaction
+from operations.admin.cells import counted
 from operations.admin.looking import Looking, Table, table
 
 
@@ -36,7 +37,7 @@ class MintAdmin(Looking):
             mint.move("requested", next_attempt_at=now, transaction=None, closed_at=None)
             for mint in rows.filter(status__in=["failed", "delayed"])
         )
-        messages.success(request, f"{again} mints are requested again")
+        messages.success(request, f"{counted(again, 'mint')} requested again")
 
 
 @admin.register(Transaction)

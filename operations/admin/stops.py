@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from unfold.decorators import display
 
 from minting.models import Mint
-from operations.admin.cells import NOTHING, age_of, cut, market, number, tail_of
+from operations.admin.cells import NOTHING, age_of, counted, cut, market, number, tail_of
 from operations.admin.looking import Looking, Table, table
 from operations.admin.price_line import draw, prices_of
 from orders.models import Fill, Leg, Order
@@ -129,7 +129,7 @@ class TrailingStopAdmin(Looking):
         mints = Mint.objects.filter(fill__order__in=orders).select_related("transaction", "fill")
         return [
             table("Exit orders", Order, orders, "status", "quantity", "price", "matched_quantity",
-                  "order_type", "order_id", "sent_at", "closed_at", "reason"),
+                  "order_id", "sent_at", "closed_at", "reason"),
             table("Fills", Fill, fills, "order", "status", "quantity", "price", "fee",
                   "trade_id", "matched_at", "closed_at"),
             table("Mints", Mint, mints.order_by("pk"), "status", "quantity", "fill", "transaction",
@@ -146,7 +146,7 @@ class TrailingStopAdmin(Looking):
     def cancel_stops(self, request: HttpRequest, rows: QuerySet[TrailingStop]) -> None:
         """Cancel what has not triggered; the others are named."""
         done = [stop for stop in rows if cancel(stop)]
-        messages.success(request, f"{len(done)} stops cancelled")
+        messages.success(request, f"{counted(len(done), 'stop')} cancelled")
         if len(done) < rows.count():
             messages.warning(
                 request, "The others have triggered or ended and cannot be cancelled any more."
@@ -158,6 +158,8 @@ class TrailingStopAdmin(Looking):
         legs = Leg.objects.filter(
             trade__trailingstop__in=rows, status="working", next_attempt_at__isnull=False
         )
-        messages.success(
-            request, f"{legs.update(next_attempt_at=timezone.now())} exits are due now"
-        )
+        count = legs.update(next_attempt_at=timezone.now())
+        if count:
+            messages.success(request, f"{counted(count, 'exit')} due now")
+        else:
+            messages.info(request, "No exit of these stops is waiting to be tried again.")

@@ -7,7 +7,7 @@ from django.utils import timezone
 from unfold.decorators import display
 
 from minting.models import Mint
-from operations.admin.cells import link, link_to, tail_of
+from operations.admin.cells import counted, link, link_to, tail_of
 from operations.admin.looking import Looking, Table, table
 from orders.models import Fill, Instrument, Order
 from polytrader.bells import ring
@@ -73,7 +73,7 @@ class OrderAdmin(Looking):
         due = rows.filter(status__in=["planned", "sent", "open"])
         count = due.update(next_look_at=timezone.now())
         ring("orders.sweep", queue="orders")
-        messages.success(request, f"{count} orders will be looked after at once")
+        messages.success(request, f"{counted(count, 'order')} will be looked after at once")
 
 
 @admin.register(Fill)
