@@ -26,14 +26,14 @@ def banner(configuration: Configuration) -> list[str]:
         token = f"POLYTRADER_TOKEN, or token in {kept}"
         flower = f"{configuration.flower_user} / FLOWER_PASSWORD, or flower_password in {kept}"
     rows = [
-        ("Dashboard", web),
-        ("API docs", f"{web}api/docs"),
         ("Admin", f"{web}admin/  ({admin})"),
+        ("API docs", f"{web}api/docs  (log in to the admin first)"),
         ("API token", token),
         ("Flower", f"http://127.0.0.1:{configuration.flower_port}/  ({flower})"),
     ]
     if configuration.exchange == "paper":
-        rows.append(("Paper exchange", f"http://127.0.0.1:{configuration.paper_port}/"))
+        paper = f"http://127.0.0.1:{configuration.paper_port}/"
+        rows.append(("Paper exchange", f"{paper}  (control API: {paper}paper/markets)"))
     else:
         rows.append(("Exchange", "Polymarket, LIVE: orders are real"))
     rows += [
