@@ -205,6 +205,7 @@ UNFOLD = {
             ),
             _group(
                 "Operation",
+                ("Halts", "front_hand", "orders_halt"),
                 ("Heartbeats", "monitor_heart", "polytrader_heartbeat"),
                 ("API tokens", "key", "polytrader_apitoken"),
                 ("Users", "person", "auth_user"),

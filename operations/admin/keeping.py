@@ -1,13 +1,16 @@
-"""What is kept: positions with their entries, heartbeats, API tokens."""
+"""What is kept: positions with their entries, halts, heartbeats, API tokens."""
 
-from django.contrib import admin
-from django.db.models import Q
+from django.contrib import admin, messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.html import format_html
 from unfold.decorators import display
 
-from operations.admin.cells import LONGEST_ID, link, market, shortened
+from operations.admin.cells import LONGEST_ID, counted, link, market, shortened
 from operations.admin.looking import Looking, Table, table
-from orders.models import Entry, Instrument, Position
+from orders.models import Entry, Halt, Instrument, Position
+from polytrader.bells import ring
 from polytrader.models import ApiToken, Heartbeat
 
 ApiToken._meta.verbose_name = "API token"  # here: a name for people is no migration
@@ -87,6 +90,25 @@ class EntryAdmin(Looking):
     def holding(self, entry: Entry) -> str:
         """What the asset is, in words; it leads to the position."""
         return link(entry.position, name_of_asset(entry.position.asset))
+
+
+@admin.register(Halt)
+class HaltAdmin(Looking):
+    """Why nothing new is sent, and since when; a person who has looked into it lifts it."""
+
+    list_display = ("id", "reason", "created_at", "lifted_at")
+    actions = ("lift",)
+
+    @admin.action(description="Lift the selected halts: orders are sent again")
+    def lift(self, request: HttpRequest, rows: QuerySet[Halt]) -> None:
+        """Mark them as lifted, once; sending goes on when no other halt stands."""
+        count = rows.filter(lifted_at__isnull=True).update(lifted_at=timezone.now())
+        ring("orders.sweep", queue="orders")
+        messages.success(request, f"{counted(count, 'halt')} lifted")
+        if Halt.is_on():
+            messages.warning(
+                request, "Another halt stands; nothing new is sent until it is lifted."
+            )
 
 
 @admin.register(Heartbeat)

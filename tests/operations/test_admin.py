@@ -17,7 +17,7 @@ from django.utils import timezone
 from minting.models import Mint, Transaction
 from operations.admin.cells import shortened
 from operations.admin.price_line import LABEL_WIDTH, draw
-from orders.models import Entry, Fill, Instrument, Order, Position
+from orders.models import Entry, Fill, Halt, Instrument, Order, Position
 from polytrader import heartbeats
 from polytrader.urls import urlpatterns
 from tests.rows import Api, a_stop, an_instrument, seen
@@ -188,6 +188,16 @@ def test_a_stop_is_cancelled_and_an_exit_retried_from_the_list(person: Client, s
     leg.refresh_from_db()
     assert leg.next_attempt_at is not None
     assert leg.next_attempt_at <= timezone.now()
+
+
+def test_a_halt_is_lifted_once_and_another_one_is_named(person: Client):
+    first, other = (Halt.objects.create(reason=f"order {number}: odd") for number in (1, 2))
+    for chosen, others_stand in ((first, True), (other, False)):
+        body = {"action": "lift", "_selected_action": [chosen.pk]}
+        text = person.post("/admin/orders/halt/", body, follow=True).content.decode()
+        assert "1 halt lifted" in text
+        assert ("Another halt stands" in text) is others_stand
+        assert Halt.is_on() is others_stand
 
 
 def test_marks_stand_in_the_order_of_their_prices_and_their_labels_apart():
