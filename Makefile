@@ -5,7 +5,7 @@ ARGS ?=
 BIN := .venv/bin
 SETUP := PYTHON="$(PYTHON)" sh launch/setup.sh
 
-.PHONY: run dev test lint bench clean lock environment development
+.PHONY: run dev test test-slow lint bench clean lock environment development
 .NOTPARALLEL:
 
 run: environment
@@ -16,6 +16,9 @@ dev: environment
 
 test: development
 	@exec $(BIN)/python -m launch test $(ARGS)
+
+test-slow: development
+	@exec $(BIN)/python -m launch test -m slow $(ARGS)
 
 lint: development
 	$(BIN)/ruff format --check

@@ -52,6 +52,9 @@ class Exchange(Protocol):
     def balance(self, asset: str) -> Decimal:
         """What the wallet holds of `collateral`, a token id or a spot asset, in whole units."""
 
+    def refresh_balance(self, asset: str) -> None:
+        """Have the venue read the chain again, where its balances are a cache."""
+
 
 class Minter(Protocol):
     """Whoever turns collateral into outcome tokens for the wallet."""

@@ -18,7 +18,7 @@ log = structlog.get_logger()
 
 EVERY = timedelta(seconds=28)
 QUIET_FOR = timedelta(seconds=5)
-CACHE_IS_BEHIND = timedelta(seconds=60)
+CACHE_IS_BEHIND = timedelta(seconds=10)
 """The venue's balance is a cache: soon after a movement of ours one reading proves nothing."""
 
 
@@ -42,7 +42,7 @@ def compare(asset: str, venue_name: str) -> bool:
     of ours moved is booked only when it is seen again: `False`.
     """
     last_seen = _last_entry(asset)
-    balance = venue(venue_name).balance(asset)
+    balance = _balance(asset, venue_name)
     with transaction.atomic():
         position = ledger.lock([asset], venue_name)[asset]
         is_new = position.compared_at is None
@@ -64,6 +64,17 @@ def compare(asset: str, venue_name: str) -> bool:
             doubted_at=None,
         )
     return True
+
+
+def _balance(asset: str, venue_name: str) -> Decimal:
+    """What the venue says; where it differs from our book, what it says on reading the chain again."""
+    exchange = venue(venue_name)
+    balance = exchange.balance(asset)
+    position = Position.objects.filter(asset=asset, compared_at__isnull=False).first()
+    if position is not None and position.settled != balance:
+        exchange.refresh_balance(asset)
+        return exchange.balance(asset)
+    return balance
 
 
 def _is_believed(position: Position, balance: Decimal) -> bool:

@@ -28,8 +28,8 @@ log = structlog.get_logger()
 LOOK_AGAIN = timedelta(seconds=2)
 """How often an order in flight is looked at."""
 
-UNDER_WAY_FOR = timedelta(seconds=30)
-"""How long a post whose process may have died can still arrive: connecting, writing, reading."""
+UNDER_WAY_FOR = timedelta(seconds=15)
+"""How long a post whose process may have died can still arrive: connecting 5 s, answering 10 s."""
 
 DOUBT_FOR = timedelta(seconds=15)
 """How long a post without a clear answer may still be carried out (Binance's recvWindow is 5 s)."""

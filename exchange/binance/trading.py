@@ -90,6 +90,9 @@ class BinanceExchange:
         except (KeyError, TypeError, ValueError) as error:
             raise Unavailable(f"Binance's prices are unreadable: {error}") from None
 
+    def refresh_balance(self, asset: str) -> None:
+        """Nothing to do: its balances are no cache."""
+
     def log_in(self) -> None:
         """Nothing to do: each request carries its own signature."""
 

@@ -100,5 +100,6 @@ def test_each_gets_what_it_needs_and_what_was_not_ours(environment):
     assert environment("paper")["PAPER_OWNER"].startswith("0x")
     assert environment("paper")["PAPER_RELAYER_KEY"]
     assert environment("beat")["OTHER"] == "1"
-    assert environment("beat")["DATABASE_URL"] == "postgres://u:p@h/d"
+    assert environment("release")["DATABASE_URL"] == "postgres://u:p@h/d"
+    assert "DATABASE_URL" not in environment("beat") | environment("flower") | environment("paper")
     assert environment("beat")["POLYTRADER_ROLE"] == "beat"

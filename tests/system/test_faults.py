@@ -9,6 +9,7 @@ from tests.system.truth import (
     assert_books_agree,
     assert_nothing_came_from_outside,
     described,
+    last_entry,
     minted_of,
     sold,
     sold_of,
@@ -43,6 +44,7 @@ class Exit:
         self.token = told["tokenIds"][0]
         self.condition = told["conditionId"]
         self.quantity = Decimal(quantity)
+        self.entry_before = last_entry(system)
         before = system.ledger()
         self.sold_before = sold_of(before, self.token)
         self.minted_before = minted_of(before, self.condition)
@@ -79,7 +81,7 @@ class Exit:
         assert sold(ledger, stop) == self.quantity, described(ledger)
         assert sold_of(ledger, self.token) - self.sold_before == self.quantity
         assert minted_of(ledger, self.condition) == [*self.minted_before, self.quantity]
-        assert_nothing_came_from_outside(self.system)
+        assert_nothing_came_from_outside(self.system, self.entry_before)
 
 
 def test_orders_and_splits_happen_once_whatever_the_venue_answers(system):
@@ -128,6 +130,7 @@ def test_a_thin_book_is_sold_into_again_until_all_is_sold(system):
     assert sum(minted_of(ledger, thin.condition)) == sum(thin.minted_before) + 20
 
 
+@pytest.mark.slow
 def test_a_monitor_killed_between_trigger_and_fill_sells_once(system):
     caught = Exit(system, 1)
     system.fault("POST /order", "slow:2500")
@@ -162,6 +165,7 @@ def test_a_worker_killed_while_it_posts_again_sells_once(system):
     caught.assert_sold_and_minted_once()
 
 
+@pytest.mark.slow
 def test_a_minter_killed_while_it_submits_mints_once(system):
     caught = Exit(system, 4)
     system.fault("split", "slow:2500")
@@ -194,6 +198,7 @@ def _still_watches(system):
     another.assert_sold_and_minted_once()
 
 
+@pytest.mark.slow
 def test_a_slow_spot_exchange_is_not_sent_an_order_that_may_still_be_under_way(system):
     """Binance takes a client id again once its order has ended: a repeated sale would be a second."""
     assert _sell_ether(system, "0.1") == 1  # and the worker's client is loaded

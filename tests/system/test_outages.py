@@ -81,6 +81,7 @@ def _sweeps(system):
     return system.rows("SELECT at FROM polytrader_heartbeat WHERE role = 'monitor'")
 
 
+@pytest.mark.slow
 def test_a_stop_stays_armed_while_the_exchange_is_away_and_fires_after(system):
     armed = Exit(system, 3)
     with system.held_down("paper"):
@@ -117,6 +118,7 @@ def test_a_stopped_system_goes_on_where_it_was(system):
     waiting.assert_sold_and_minted_once()
 
 
+@pytest.mark.slow
 def test_a_killed_supervisor_loses_nothing_either(system):
     caught = Exit(system, 0)
     waiting = Exit(system, 1)

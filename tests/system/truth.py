@@ -58,9 +58,16 @@ def assert_books_agree(system: Installation, seconds: float = 30) -> dict[str, A
     return ledger
 
 
-def assert_nothing_came_from_outside(system: Installation) -> None:
-    """Every change of our book was caused by something of ours."""
-    assert system.rows("SELECT * FROM orders_entry WHERE kind = 'outside'") == []
+def last_entry(system: Installation) -> int:
+    """The number of the last entry of our book."""
+    return int(system.rows("SELECT coalesce(max(id), 0) AS last FROM orders_entry")[0]["last"])
+
+
+def assert_nothing_came_from_outside(system: Installation, since: int = 0) -> None:
+    """Every change of our book after that entry was caused by something of ours."""
+    statement = "SELECT * FROM orders_entry WHERE kind = 'outside' AND id > %s"
+    outside = system.rows(statement, since)
+    assert outside == []
 
 
 def _unfinished(system: Installation) -> int:
