@@ -17,6 +17,12 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.load_profile("suite")
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no process is left alone with them."""
+    items.sort(key=lambda item: "/system/" not in str(item.path))
+
+
 OWNER_KEY = "0x" + "42" * 32
 
 

@@ -84,6 +84,7 @@ class Exit:
         assert_nothing_came_from_outside(self.system, self.entry_before)
 
 
+@pytest.mark.slow
 def test_orders_and_splits_happen_once_whatever_the_venue_answers(system):
     exits = [Exit(system, number, f"{10 + number}") for number in range(len(ORDER_FAULTS))]
     for kind in SPLIT_FAULTS:

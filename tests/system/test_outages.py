@@ -15,7 +15,7 @@ def is_ready(system):
     return system.readiness()[0] == 200
 
 
-@pytest.mark.parametrize("how", ["frozen", "held_down"])
+@pytest.mark.parametrize("how", ["frozen", pytest.param("held_down", marks=pytest.mark.slow)])
 def test_without_redis_stops_are_accepted_watched_and_sold(system, how):
     with getattr(system, how)("redis"):
         eventually("503 with the reason", lambda: "broker" in system.readiness()[1], 15)
