@@ -55,13 +55,17 @@ def environment(
     }
 
 
+# Files in the order of tests/conftest.py, the longest first, each in one process.
+IN_PARALLEL = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
+
+
 def pytest_arguments(arguments: Sequence[str]) -> list[str]:
     """Add `-n auto` unless the arguments choose for themselves; a file stays in one process."""
     chosen = any(
         text.startswith(("-n", "--numprocesses", "--dist", "--pdb", "-pno:xdist", "no:xdist"))
         for text in arguments
     )
-    return [*([] if chosen else ["-n", "auto", "--dist", "loadfile"]), *arguments]
+    return [*([] if chosen else IN_PARALLEL), *arguments]
 
 
 def _run_pytest(arguments: Sequence[str], told: Mapping[str, str]) -> int:

@@ -8,14 +8,14 @@ from launch import reloading
 from launch.cleaning import clean
 from launch.errors import LaunchError
 from launch.locks import Lock
-from launch.testing import environment, pytest_arguments
+from launch.testing import IN_PARALLEL, environment, pytest_arguments
 
 
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ([], ["-n", "auto", "--dist", "loadfile"]),
-        (["-k", "foo"], ["-n", "auto", "--dist", "loadfile", "-k", "foo"]),
+        ([], [*IN_PARALLEL]),
+        (["-k", "foo"], [*IN_PARALLEL, "-k", "foo"]),
         (["-n", "0"], ["-n", "0"]),
         (["-n0"], ["-n0"]),
         (["--pdb"], ["--pdb"]),
