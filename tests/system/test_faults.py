@@ -111,6 +111,7 @@ def _arranged(system, on):
     return [f for f in system.paper.get("/paper/faults").json()["faults"] if f["on"] == on]
 
 
+@pytest.mark.slow
 def test_a_thin_book_is_sold_into_again_until_all_is_sold(system):
     thin = Exit(system, 0, quantity="20", size="7")
     thin.fire()
@@ -143,6 +144,7 @@ def test_a_monitor_killed_between_trigger_and_fill_sells_once(system):
     _still_watches(system)
 
 
+@pytest.mark.slow
 def test_an_order_that_is_slow_to_arrive_is_not_sold_twice(system):
     """The refusal of a second post would say nothing about the first, which still executes."""
     caught = Exit(system, 1)
