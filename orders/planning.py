@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from exchange.quantising import limit_price, quantise_quantity, spot_limit_price
 from exchange.types import Side
-from orders import ledger
+from orders import balances, ledger
 from orders.models import Instrument, Leg, Order, Position, Trade
 
 FIRST_RETRY = timedelta(milliseconds=200)
@@ -141,9 +141,7 @@ def retry_later(leg: Leg, reason: str) -> None:
 
 
 def _held(instrument: Instrument, side: str) -> Decimal:
-    asset = instrument.base_asset if side == "sell" else instrument.quote_asset
-    position = Position.objects.filter(asset=asset).first()
-    return Decimal(0) if position is None else max(position.matched, position.settled)
+    return balances.held(instrument.base_asset if side == "sell" else instrument.quote_asset)
 
 
 def _affordable(instrument: Instrument, side: str, limit: Decimal) -> Decimal:
@@ -161,9 +159,7 @@ def _wait_or_end(leg: Leg, remaining: Decimal, can_take: Decimal) -> None:
     if remaining < instrument.min_quantity:
         end_with_remainder(leg, remaining, BELOW_MINIMUM)
         return
-    asset = instrument.base_asset if leg.side == "sell" else instrument.quote_asset
-    position = Position.objects.filter(asset=asset).first()
-    held = Decimal(0) if position is None else max(position.matched, position.settled)
+    held = _held(instrument, leg.side)
     if held < instrument.min_quantity and leg.side == "sell":
         end_with_remainder(leg, remaining, NO_MORE_HELD)
         return
