@@ -5,9 +5,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
+from exchange.errors import ExchangeError
 from exchange.types import (
     Acknowledgement,
     InstrumentInfo,
+    OpenOrder,
     OrderReport,
     OrderRequest,
     Quote,
@@ -40,8 +42,34 @@ class Exchange(Protocol):
     def post(self, signed: SignedOrder) -> Acknowledgement:
         """Send the signed bytes; safe to repeat with the same ones."""
 
+    def post_many(self, signed: Sequence[SignedOrder]) -> list[Acknowledgement | ExchangeError]:
+        """Send up to `largest_batch` orders in one request; what became of each, in their order.
+
+        The venue does not treat them as one: any may be refused alone. What `post`
+        would raise stands in the place of that order; nothing is raised.
+        """
+
+    @property
+    def largest_batch(self) -> int:
+        """The most orders of one request; 1 where the venue takes them singly."""
+
     def cancel(self, order_id: str) -> bool:
-        """Cancel a resting order; `False` when the venue says it no longer rests."""
+        """Cancel a resting order; `False` when the venue says it no longer rests.
+
+        A `False` says nothing of why: look the order up.
+        """
+
+    def cancel_many(self, order_ids: Sequence[str]) -> Mapping[str, bool]:
+        """Cancel several; what `cancel` would say of each."""
+
+    def open_orders(self) -> list[OpenOrder]:
+        """Every order of the wallet that rests in the book, also those placed elsewhere."""
+
+    def wallet_trades(self, after: datetime) -> list[TradeReport]:
+        """Our part of every trade of the wallet matched after a moment, whoever placed its order."""
+
+    def server_time(self) -> datetime:
+        """The venue's clock."""
 
     def find_order(self, order_id: str) -> OrderReport | None:
         """Look an order up by id; `None` only when the venue says it does not know it."""

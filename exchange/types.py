@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Literal
 
 Side = Literal["buy", "sell"]
-OrderType = Literal["FAK"]
+OrderType = Literal["GTC", "GTD", "FAK", "FOK"]
 
 
 class RejectionCode(StrEnum):
@@ -18,6 +18,8 @@ class RejectionCode(StrEnum):
     DUPLICATED = "duplicated"
     NOT_ENOUGH_BALANCE = "not_enough_balance"
     TICK_SIZE = "tick_size"
+    POST_ONLY = "post_only"
+    EXPIRATION = "expiration"
     MIN_SIZE = "min_size"
     PRECISION = "precision"
     INVALID_SIGNATURE = "invalid_signature"
@@ -72,7 +74,10 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
-    """One order to be signed: price and quantity already quantised."""
+    """One order to be signed: price and quantity already quantised.
+
+    `expires_at` is when a GTD order shall stop resting; `post_only` goes with GTC and GTD.
+    """
 
     symbol: str
     side: Side
@@ -81,6 +86,8 @@ class OrderRequest:
     tick_size: Decimal
     neg_risk: bool = False
     order_type: OrderType = "FAK"
+    expires_at: datetime | None = None
+    post_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +95,13 @@ class SignedOrder:
     """A signed order with the id the venue will know it by; `payload` is what gets posted.
 
     `payload` (JSON text) holds everything needed to post the very same bytes
-    again from another process.
+    again from another process. An `is_urgent` one (an exit) is held back by no
+    limiter and no breaker of ours.
     """
 
     order_id: str
     payload: str = field(repr=False)
+    is_urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +121,34 @@ class OrderReport:
     status: Literal["open", "matched", "delayed", "cancelled", "invalid"]
     matched_quantity: Decimal
     trade_ids: tuple[str, ...] = ()
+    venue_status: str = ""
+    """The venue's own word, such as LIVE or CANCELED_EXPIRED_ORDER, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOrder:
+    """An order of the wallet that rests in the venue's book, whoever placed it."""
+
+    order_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    matched_quantity: Decimal
+    trade_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UserEvent:
+    """A message of the venue's user stream: these orders of ours have news, ask about them.
+
+    It may come late, twice, in any order or never; it is a reason to look, not the truth.
+    """
+
+    order_ids: tuple[str, ...]
+    trade_id: str = ""
+    status: str = ""
+    """The venue's own word: PLACEMENT, UPDATE, CANCELLATION, or a trade's MATCHED to FAILED."""
 
 
 @dataclass(frozen=True, slots=True)
