@@ -1,7 +1,8 @@
-"""The project's own rows: API tokens, answers kept by idempotency key, heartbeats."""
+"""The project's own rows: API tokens, answers kept by idempotency key, heartbeats, alerts."""
 
 from datetime import timedelta
 
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.utils import timezone
 
@@ -73,3 +74,46 @@ class Heartbeat(models.Model):
 
     def __str__(self) -> str:
         return f"{self.role}: {self.did}"
+
+
+class Alert(models.Model):
+    """Something a person should know, open until it is resolved; see `alerts.py`.
+
+    `next_attempt_at` is when its webhook is due: for the raising first, then for the resolving;
+    empty when there is nothing left to tell. `attempts` and `last_error` are those of that part.
+    """
+
+    kind = models.CharField(max_length=40)
+    subject = models.CharField(max_length=200)
+    text = models.TextField()
+    details = models.JSONField(default=dict, encoder=DjangoJSONEncoder)
+    count = models.PositiveIntegerField(default=1)
+    raised_at = models.DateTimeField(default=timezone.now)
+    last_at = models.DateTimeField(default=timezone.now)
+    resolved_at = models.DateTimeField(null=True)
+    resolution = models.TextField(default="")
+    delivered_at = models.DateTimeField(null=True)
+    resolved_delivered_at = models.DateTimeField(null=True)
+    attempts = models.PositiveIntegerField(default=0)
+    next_attempt_at = models.DateTimeField(null=True, default=timezone.now)
+    last_error = models.TextField(default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["kind", "subject"],
+                condition=models.Q(resolved_at__isnull=True),
+                name="one_open_alert_per_kind_and_subject",
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_attempt_at"],
+                condition=models.Q(next_attempt_at__isnull=False),
+                name="alerts_to_deliver",
+            ),
+            models.Index(fields=["raised_at"], name="alerts_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.subject}"
