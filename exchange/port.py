@@ -1,6 +1,7 @@
 """What every venue must offer. Adapters raise nothing but `exchange.errors`."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
@@ -17,6 +18,7 @@ from exchange.types import (
     SignedSplit,
     SplitReport,
     TradeReport,
+    UserEvent,
 )
 
 
@@ -37,7 +39,10 @@ class Exchange(Protocol):
         """Load what the first order would otherwise wait for; asks the venue for credentials."""
 
     def sign(self, request: OrderRequest) -> SignedOrder:
-        """Sign without any request; the id is the one the venue will use."""
+        """Sign without any request; the id is the one the venue will use.
+
+        Raises `Rejected` for numbers and order types the venue would refuse.
+        """
 
     def post(self, signed: SignedOrder) -> Acknowledgement:
         """Send the signed bytes; safe to repeat with the same ones."""
@@ -46,7 +51,8 @@ class Exchange(Protocol):
         """Send up to `largest_batch` orders in one request; what became of each, in their order.
 
         The venue does not treat them as one: any may be refused alone. What `post`
-        would raise stands in the place of that order; nothing is raised.
+        would raise stands in the place of that order; only asking for more than
+        `largest_batch` raises, a `ValueError`.
         """
 
     @property
@@ -60,13 +66,20 @@ class Exchange(Protocol):
         """
 
     def cancel_many(self, order_ids: Sequence[str]) -> Mapping[str, bool]:
-        """Cancel several; what `cancel` would say of each."""
+        """Cancel several; what `cancel` would say of each.
+
+        An id that is left out got no clear answer: look it up, or cancel it again.
+        """
 
     def open_orders(self) -> list[OpenOrder]:
         """Every order of the wallet that rests in the book, also those placed elsewhere."""
 
     def wallet_trades(self, after: datetime) -> list[TradeReport]:
-        """Our part of every trade of the wallet matched after a moment, whoever placed its order."""
+        """Our part of every trade of the wallet matched after a moment, whoever placed its order.
+
+        One report for each order of ours in a trade. The venue's times are whole
+        seconds: trades a little before `after` may come too.
+        """
 
     def server_time(self) -> datetime:
         """The venue's clock."""
@@ -82,6 +95,17 @@ class Exchange(Protocol):
 
     def refresh_balance(self, asset: str) -> None:
         """Have the venue read the chain again, where its balances are a cache."""
+
+
+class UserStream(Protocol):
+    """A venue's private stream, which tells sooner than asking that our orders have news."""
+
+    def events(self, stop: threading.Event) -> Iterator[UserEvent | None]:
+        """Yield what concerns our orders until `stop` is set; blocks, reconnects, never raises.
+
+        `None` says that the stream is (re)connected: what happened meanwhile is not
+        told again, so ask about everything.
+        """
 
 
 class Minter(Protocol):

@@ -75,10 +75,24 @@ def require_known_tick(tick_size: Decimal) -> None:
         )
 
 
-def order_amounts(
+def resting_amounts(
     side: Side, quantity: Decimal, price: Decimal, tick_size: Decimal
 ) -> tuple[Decimal, Decimal]:
-    """Return what a FAK order gives (maker) and wants (taker), in whole units.
+    """Return what a GTC or GTD order gives (maker) and wants (taker), in whole units.
+
+    The product is exact: 2 decimals of quantity and those of a price on the grid never
+    exceed the decimals the venue allows for the tick (docs.polymarket.com/trading/orders).
+    Raises `Rejected` (`tick_size`, `precision`) for what cannot be sent.
+    """
+    _require_fitting(quantity, price, tick_size)
+    collateral = quantity * price
+    return (quantity, collateral) if side == "sell" else (collateral, quantity)
+
+
+def taking_amounts(
+    side: Side, quantity: Decimal, price: Decimal, tick_size: Decimal
+) -> tuple[Decimal, Decimal]:
+    """Return what a FAK or FOK order gives (maker) and wants (taker), in whole units.
 
     A sell gives `quantity` shares for at least `quantity * price`; a buy spends
     floor(quantity * price, 2) of collateral. The venue takes at most 2 decimals of
@@ -108,9 +122,9 @@ def order_amounts(
 
 
 def fits(side: Side, quantity: Decimal, price: Decimal, tick_size: Decimal) -> bool:
-    """Tell whether the venue takes a FAK order of these numbers."""
+    """Tell whether the venue takes a FAK or FOK order of these numbers."""
     try:
-        order_amounts(side, quantity, price, tick_size)
+        taking_amounts(side, quantity, price, tick_size)
     except Rejected:
         return False
     return True

@@ -56,6 +56,8 @@ class InstrumentInfo:
     accepting_orders: bool = True
     is_closed: bool = False
     """Closed for good, resolved or delisted; otherwise a market without orders is only paused."""
+    min_notional: Decimal = Decimal(0)
+    """The least quantity times price of an order, in the quote asset; 0 where there is no rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +164,12 @@ class TradeReport:
     quantity: Decimal
     price: Decimal
     fee: Decimal
-    """In the quote asset."""
+    """In `fee_asset`."""
     status: Literal["matched", "mined", "retrying", "confirmed", "failed"]
     matched_at: datetime
     transaction_hash: str = ""
+    fee_asset: str = ""
+    """What the fee was taken in; empty means the quote asset."""
 
 
 @dataclass(frozen=True, slots=True)

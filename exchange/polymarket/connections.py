@@ -101,8 +101,14 @@ def last_answer_was_json() -> bool:
     return "json" in getattr(_last_answer, "content_type", "")
 
 
+def last_answer_was_empty() -> bool:
+    """Tell whether the last answer this thread got had no body at all."""
+    return getattr(_last_answer, "is_empty", False)
+
+
 def _note_answer(answer: "httpx.Response") -> None:
     _last_answer.content_type = answer.headers.get("content-type", "").lower()
+    _last_answer.is_empty = not answer.read()
 
 
 def _seconds(text: str | None) -> float | None:

@@ -24,6 +24,16 @@ _REFUSALS: tuple[tuple[str, RejectionCode], ...] = (
     ("max accuracy", RejectionCode.PRECISION),
     ("invalid amounts", RejectionCode.PRECISION),
     ("invalid signature", RejectionCode.INVALID_SIGNATURE),
+    ("invalid post-only order", RejectionCode.POST_ONLY),
+    ("crosses the book", RejectionCode.POST_ONLY),
+    ("crosses book", RejectionCode.POST_ONLY),
+    ("invalid expiration", RejectionCode.EXPIRATION),
+    ("invalid nonce", RejectionCode.NONCE),
+    # no code of ours helps with these: whoever gets them looks the order up and then gives up
+    ("order_version_mismatch", RejectionCode.OTHER),
+    ("invalid order version", RejectionCode.OTHER),
+    ("invalid order payload", RejectionCode.OTHER),
+    ("canceled in the ctf exchange contract", RejectionCode.OTHER),
     ("no orderbook exists", RejectionCode.MARKET_CLOSED),
     ("market is closed", RejectionCode.MARKET_CLOSED),
     ("market closed", RejectionCode.MARKET_CLOSED),
@@ -37,8 +47,18 @@ _NOT_NOW = (
     "cancel-only",
     "trading is currently disabled",
     "service not ready",
+    "too many orders in payload",
+    "too many requests",
+    "rate limit",
 )
-_IN_FLIGHT = ("order match delayed",)
+_UNCLEAR = (
+    "order match delayed",
+    # said with a 500 for a single order, and then in the row of a batch
+    "could not insert order",
+    "could not run the execution",
+    "there are no matching orders",
+    "contains rounding issues",
+)
 
 
 class Trouble(Exception):
@@ -46,7 +66,7 @@ class Trouble(Exception):
 
     `status` is `None` where no complete answer came; `sent` is then false only if the
     request provably never left. `is_json` tells the venue's own answers from those of
-    whatever stands before it (Cloudflare's pages).
+    whatever stands before it (Cloudflare's pages); `is_empty` is an answer without a body.
     """
 
     def __init__(
@@ -55,12 +75,14 @@ class Trouble(Exception):
         *,
         status: int | None = None,
         is_json: bool = False,
+        is_empty: bool = False,
         sent: bool = True,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.is_json = is_json
+        self.is_empty = is_empty
         self.sent = sent
         self.retry_after = None if retry_after is None else ceil(retry_after)
 
@@ -101,6 +123,17 @@ class Trouble(Exception):
             return Rejected(RejectionCode.NOT_ALLOWED, self._described())
         return refusal(str(self)) or Rejected(RejectionCode.OTHER, self._described())
 
+    def of_writing_many(self) -> ExchangeError:
+        """Return the error of a request about several orders, as it stands for each of them.
+
+        A refusal of the whole may be the fault of one; only where the account is not
+        allowed, or nothing was taken for now, does it hold for all.
+        """
+        error = self.of_writing()
+        if isinstance(error, Rejected) and error.code != RejectionCode.NOT_ALLOWED:
+            return OutcomeUnknown(str(error))
+        return error
+
     def _described(self) -> str:
         status = "no answer" if self.status is None else f"status {self.status}"
         return f"Polymarket: {status}: {self}"
@@ -110,7 +143,7 @@ def refusal(text: str) -> ExchangeError | None:
     """Return what the venue's own words for a refusal mean, `None` for unknown words."""
     if _has(text, _NOT_NOW):
         return Unavailable(f"Polymarket: {text}")
-    if _has(text, _IN_FLIGHT):
+    if _has(text, _UNCLEAR):
         return OutcomeUnknown(f"Polymarket: {text}")
     lowered = text.lower()
     for words, code in _REFUSALS:

@@ -38,7 +38,12 @@ from polymarket.models.clob import ApiKeyCreds
 from polymarket.models.types import CtfConditionId
 from polymarket.types import EvmAddress, HexString
 
-from exchange.polymarket.connections import Connection, last_answer_was_json, unanswered
+from exchange.polymarket.connections import (
+    Connection,
+    last_answer_was_empty,
+    last_answer_was_json,
+    unanswered,
+)
 from exchange.polymarket.failures import Trouble
 from exchange.polymarket.settings import Credentials
 from exchange.polymarket.wallets import WalletKind
@@ -186,6 +191,6 @@ def _ask(request: Callable[[], object]) -> object:
             retry_after=error.retry_after,
         ) from None
     except UnexpectedResponseError as error:
-        raise Trouble(str(error), status=200) from None
+        raise Trouble(str(error), status=200, is_empty=last_answer_was_empty()) from None
     except PolymarketError as error:  # refused by the client itself, before sending
         raise Trouble(f"{type(error).__name__}: {error}", sent=False) from None

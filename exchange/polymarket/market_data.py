@@ -10,7 +10,7 @@ from exchange.errors import Rejected, Unavailable
 from exchange.polymarket.connections import Connection
 from exchange.polymarket.failures import Trouble
 from exchange.polymarket.signing import token_number
-from exchange.polymarket.wire import Unreadable, decimal
+from exchange.polymarket.wire import Unreadable, decimal, moment
 from exchange.quantising import QUANTITY_STEP, require_known_tick
 from exchange.types import InstrumentInfo, Quote, RejectionCode
 
@@ -122,6 +122,15 @@ class MarketData:
                 f"Polymarket's fees of {condition_id} are unreadable: {error}"
             ) from None
         return self._fees.setdefault(condition_id, schedule)
+
+    def server_time(self) -> datetime:
+        """Return the venue's clock, in whole seconds."""
+        try:
+            return moment(self._clob.get("/time"))
+        except Trouble as trouble:
+            raise trouble.of_reading() from None
+        except Unreadable as error:
+            raise Unavailable(f"Polymarket's time is unreadable: {error}") from None
 
     def _details(self, condition_id: str) -> Mapping[str, Any]:
         # Gamma hides closed markets unless asked for them (since 2026-04-09).

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -42,21 +43,33 @@ class Session:
         """Return the JSON answer of an authenticated DELETE."""
         return self._request(lambda transport, key: transport.delete(path, body))
 
+    def credentials(self) -> Credentials:
+        """Return the API credentials, derived on first use; the streams need them in full."""
+        if self._account.credentials is not None:
+            return self._account.credentials
+        return self._logins.get().login_for(self._connection, self._account).credentials
+
     def log_in(self) -> None:
         """Load the client and the credentials now, so that the first order does not wait for it."""
-        self._logins.get().transport_for(self._connection, self._account)
+        self._logins.get().login_for(self._connection, self._account)
 
     def _request(self, send: Callable[["Transport", str], Any]) -> Any:
         login = self._logins.get()
-        transport, key = login.transport_for(self._connection, self._account)
+        current = login.login_for(self._connection, self._account)
         try:
-            return send(transport, key)
+            return send(current.transport, current.credentials.key)
         except Trouble as trouble:
             if trouble.status != 401 or self._account.credentials is not None:
                 raise
-        login.forget(key)
-        transport, key = login.transport_for(self._connection, self._account)
-        return send(transport, key)
+        login.forget(current)
+        current = login.login_for(self._connection, self._account)
+        return send(current.transport, current.credentials.key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Current:
+    transport: "Transport"
+    credentials: Credentials
 
 
 class _Login:
@@ -64,9 +77,9 @@ class _Login:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._current: tuple[Transport, str] | None = None
+        self._current: _Current | None = None
 
-    def transport_for(self, connection: Connection, account: Account) -> "tuple[Transport, str]":
+    def login_for(self, connection: Connection, account: Account) -> _Current:
         if (current := self._current) is not None:
             return current
         with self._lock:
@@ -75,12 +88,12 @@ class _Login:
 
                 credentials = account.credentials or _derive(connection, account.private_key)
                 transport = internals.clob_transport(connection, account.private_key, credentials)
-                self._current = (transport, credentials.key)
+                self._current = _Current(transport, credentials)
             return self._current
 
-    def forget(self, key: str) -> None:
+    def forget(self, refused: _Current) -> None:
         with self._lock:
-            if self._current is not None and self._current[1] == key:
+            if self._current is refused:
                 self._current = None
 
 

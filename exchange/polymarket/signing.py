@@ -13,9 +13,10 @@ from functools import cache
 from eth_hash.auto import keccak
 
 from exchange.errors import Rejected
+from exchange.polymarket import terms
 from exchange.polymarket.addresses import CHAIN_ID, exchange_for
 from exchange.polymarket.wallets import Wallet
-from exchange.quantising import base_units, order_amounts
+from exchange.quantising import base_units
 from exchange.types import OrderRequest, RejectionCode
 
 ORDER_TYPE = (
@@ -52,9 +53,9 @@ class OrderSigner:
         Protocol V2, whose orders belong to another exchange contract.
         """
         token = token_number(request.symbol)
-        maker, taker = order_amounts(
-            request.side, request.quantity, request.price, request.tick_size
-        )
+        terms.require_restable(request)
+        maker, taker = terms.amounts(request)
+        milliseconds = time.time_ns() // 1_000_000
         return self.sign_amounts(
             token_id=token,
             side=0 if request.side == "buy" else 1,
@@ -62,7 +63,8 @@ class OrderSigner:
             taker_amount=base_units(taker),
             neg_risk=request.neg_risk,
             salt=secrets.randbits(_SALT_BITS),
-            timestamp=time.time_ns() // 1_000_000,
+            timestamp=milliseconds,
+            expiration=terms.expiration(request, milliseconds // 1000),
         )
 
     def sign_amounts(
@@ -75,8 +77,12 @@ class OrderSigner:
         neg_risk: bool,
         salt: int,
         timestamp: int,
+        expiration: int = 0,
     ) -> tuple[str, dict[str, object]]:
-        """Sign exact amounts in base units; `side` is 0 to buy, `timestamp` in milliseconds."""
+        """Sign exact amounts in base units; `side` is 0 to buy, `timestamp` in milliseconds.
+
+        `expiration` (seconds) travels with the order and is no part of what is signed.
+        """
         wallet = self._wallet
         signer = wallet.signing_address
         domain = _domain_separator(exchange_for(neg_risk))
@@ -97,7 +103,7 @@ class OrderSigner:
         digest = keccak(b"\x19\x01" + domain + contents)
         order: dict[str, object] = {
             "builder": _ZERO_HEX,
-            "expiration": "0",
+            "expiration": str(expiration),
             "maker": wallet.address,
             "makerAmount": str(maker_amount),
             "metadata": _ZERO_HEX,

@@ -11,9 +11,9 @@ from exchange.quantising import (
     fits,
     is_on_grid,
     limit_price,
-    order_amounts,
     quantise_quantity,
     spot_limit_price,
+    taking_amounts,
 )
 from exchange.types import Side
 
@@ -34,7 +34,7 @@ def test_amounts_keep_the_venues_decimals_and_the_limit(
 ) -> None:
     price, tick = priced
     assume(side == "sell" or quantity * price >= Decimal("0.01"))  # a buy of nothing is refused
-    maker, taker = order_amounts(side, quantity, price, tick)
+    maker, taker = taking_amounts(side, quantity, price, tick)
     assert is_on_grid(maker, Decimal("0.01"))
     assert is_on_grid(taker, Decimal("0.0001"))
     if side == "sell":
@@ -104,7 +104,7 @@ def test_what_the_venue_would_refuse_is_refused_here(
     arguments = (Decimal(quantity), Decimal(price), Decimal(tick))
     assert not fits("sell", *arguments)
     with pytest.raises(Rejected) as refused:
-        order_amounts("sell", *arguments)
+        taking_amounts("sell", *arguments)
     assert refused.value.code == code
 
 

@@ -62,7 +62,8 @@ def rows(*data: object, cursor: str = "LTE=") -> dict[str, object]:
 )
 def test_an_order_is_found_with_its_status(venue: Stub, exchange, status, ours):
     venue.on("GET", f"/data/order/{OURS}", order(status=status))
-    assert exchange.find_order(OURS) == OrderReport(OURS, ours, Decimal("7.5"), ("t1",))
+    expected = OrderReport(OURS, ours, Decimal("7.5"), ("t1",), venue_status=status)
+    assert exchange.find_order(OURS) == expected
 
 
 def test_an_order_is_unknown_only_when_the_venue_says_so(venue: Stub, exchange):
