@@ -23,11 +23,11 @@ class Agenda:
     """Calls what was put on it when its time has come."""
 
     def __init__(self) -> None:
-        self._due: list[tuple[int, int, Callable[[], None]]] = []
+        self._due: list[tuple[int, int, Callable[[], object]]] = []
         self._count = 0
         self._changed = asyncio.Event()
 
-    def at(self, due_ms: int, call: Callable[[], None]) -> None:
+    def at(self, due_ms: int, call: Callable[[], object]) -> None:
         """Call something at a moment, in epoch milliseconds."""
         self._count += 1
         heapq.heappush(self._due, (due_ms, self._count, call))

@@ -7,7 +7,19 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from paper import control, orders, private_api, public_api, relayer, relayer_api, spot_api, trades
+from paper import (
+    control,
+    delays,
+    private_api,
+    public_api,
+    relayer,
+    relayer_api,
+    resting,
+    spot_api,
+    staging,
+    trades,
+    user_channel,
+)
 from paper.control import GENERATOR
 from paper.generator import Generator
 from paper.http import LARGEST_BODY, PAPER, PLAYER
@@ -22,9 +34,12 @@ def build_app(settings: Settings) -> web.Application:
     app = web.Application(middlewares=[misbehave], client_max_size=LARGEST_BODY)
     paper = Paper(settings)
     app[PAPER], app[PLAYER], app[GENERATOR] = paper, Player(paper), Generator(paper)
-    for module in (public_api, private_api, relayer_api, spot_api, control):
+    for module in (
+        public_api, private_api, user_channel, relayer_api, spot_api, control, staging,
+    ):  # fmt: skip
         app.add_routes(module.routes)
     app.cleanup_ctx.append(_background)
+    app.on_shutdown.append(_hang_up)
     return app
 
 
@@ -32,7 +47,7 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
     """Settle, relay and move prices while the application runs; write everything down at its end."""
     paper, generator = app[PAPER], app[GENERATOR]
     generator.seed()
-    for module in (trades, orders, relayer):
+    for module in (trades, resting, delays, relayer):
         module.resume(paper)
     tasks = [asyncio.create_task(paper.agenda.run())]
     if paper.settings.generator:
@@ -44,3 +59,8 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
     await asyncio.gather(*tasks, return_exceptions=True)
     generator.save()
     paper.store.close()
+
+
+async def _hang_up(app: web.Application) -> None:
+    """End the WebSocket's connections, which would keep the application from stopping."""
+    app[PAPER].feed.break_off()

@@ -12,27 +12,17 @@ from paper.agenda import now_ms
 from paper.encoding import checksum
 from paper.errors import Refused
 from paper.generator import Generator
-from paper.http import PLAYER, answer, body_of, state
+from paper.http import PLAYER, answer, fields_of, state
 from paper.ledger import COLLATERAL, SPOT_ASSETS, decimals_of
 from paper.markets import Market
 from paper.money import UNIT
-from paper.orders import match_resting
 from paper.recording import RecordingError
+from paper.resting import match_resting
 from paper.spot import SYMBOLS
 from paper.truth import ledger
 
 routes = web.RouteTableDef()
 GENERATOR = web.AppKey("generator", Generator)
-
-
-async def _fields(request: web.Request, *known: str) -> dict[str, object]:
-    body = await body_of(request)
-    if not isinstance(body, dict):
-        raise Refused(400, f"expected a JSON object with {', '.join(known)}")
-    unknown = sorted(set(body) - set(known))
-    if unknown:
-        raise Refused(400, f"unknown field {unknown[0]!r}: expected {', '.join(known)}")
-    return body
 
 
 @routes.get("/paper/markets")
@@ -61,7 +51,7 @@ async def put_book(request: web.Request) -> web.Response:
             404, f"unknown token {request.match_info['token'][:80]!r}: see GET /paper/markets"
         )
     market, index = found
-    fields = await _fields(request, "bids", "asks")
+    fields = await fields_of(request, "bids", "asks")
     bids = _levels(fields, "bids", market)
     asks = _levels(fields, "asks", market)
     if bids and asks and max(bids) >= min(asks):
@@ -110,7 +100,7 @@ async def put_price(request: web.Request) -> web.Response:
     symbol = SYMBOLS.get(request.match_info["symbol"])
     if symbol is None:
         raise Refused(404, f"unknown symbol: expected one of {', '.join(SYMBOLS)}")
-    fields = await _fields(request, "price")
+    fields = await fields_of(request, "price")
     try:
         price = money.parse(fields.get("price"), money.SPOT_DECIMALS)
     except ValueError as error:
@@ -127,7 +117,7 @@ async def put_price(request: web.Request) -> web.Response:
 @routes.post("/paper/faults")
 async def post_fault(request: web.Request) -> web.Response:
     paper = state(request)
-    fields = await _fields(request, "on", "kind", "times")
+    fields = await fields_of(request, "on", "kind", "times")
     try:
         paper.faults.arrange(fields.get("on"), fields.get("kind"), fields.get("times", 1))
     except ValueError as error:
@@ -147,18 +137,18 @@ def _arranged(request: web.Request) -> web.Response:
 
 @routes.post("/paper/feed")
 async def post_feed(request: web.Request) -> web.Response:
-    fields = await _fields(request, "state")
+    fields = await fields_of(request, "state")
     wanted = fields.get("state")
     if wanted not in ("live", "frozen", "dropped"):
         raise Refused(400, f"state: expected live, frozen or dropped, got {wanted!r}")
-    state(request).feed = str(wanted)
+    state(request).feed.switch(str(wanted))
     return answer({"state": wanted})
 
 
 @routes.post("/paper/balances")
 async def post_balance(request: web.Request) -> web.Response:
     paper = state(request)
-    fields = await _fields(request, "wallet", "asset", "amount")
+    fields = await fields_of(request, "wallet", "asset", "amount")
     asset = fields.get("asset")
     try:
         wallet = checksum(str(fields.get("wallet", paper.settings.wallet)))
@@ -179,7 +169,7 @@ async def post_balance(request: web.Request) -> web.Response:
 
 @routes.post("/paper/replay")
 async def post_replay(request: web.Request) -> web.Response:
-    fields = await _fields(request, "file", "speed", "hold", "resume")
+    fields = await fields_of(request, "file", "speed", "hold", "resume")
     player = request.app[PLAYER]
     if fields.get("resume") is True:
         if not player.resume():

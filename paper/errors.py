@@ -11,6 +11,39 @@ class Refused(Exception):
         self.status = status
         self.text = text
 
+    @property
+    def body(self) -> dict[str, object]:
+        """Give the answer's body."""
+        return {"error": self.text}
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Give the answer's additional headers."""
+        return {}
+
+
+class PostOnlyMode(Refused):
+    """After an engine restart only post-only orders and cancels are taken; seconds until it ends.
+
+    In a batch the row comes with `success` true, these words and no order id.
+    """
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(503, "post-only mode: only post-only orders and cancels are allowed")
+        self.seconds = seconds
+
+    @property
+    def body(self) -> dict[str, object]:
+        """Give the answer's body."""
+        return {
+            "error": self.text, "code": "post_only_mode", "retry_after_seconds": self.seconds,
+        }  # fmt: skip
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Give the answer's additional headers."""
+        return {"Retry-After": str(self.seconds)}
+
 
 class SpotRefused(Exception):
     """The spot venue says no, in Binance's shape `{"code", "msg"}`."""

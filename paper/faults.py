@@ -1,19 +1,42 @@
-"""Misbehaviour on demand: what the next calls of an endpoint should do wrong."""
+"""Misbehaviour on demand: what the next calls of an endpoint, or events of the WebSocket, do wrong.
+
+Of a call: `timeout_before_accept` and `timeout_after_accept` close the connection without an answer,
+before or after doing what was asked; `http_500`, `http_425`, `http_429` answer that and do nothing;
+`http_500_after_accept` does it and answers 500; `reject:<code>` refuses in the venue's words;
+`slow:<ms>` takes longer; `settlement_slow` settles after 60 s, `settlement_fails` goes MATCHED, MINED,
+RETRYING, FAILED, `settlement_retries` goes MATCHED, RETRYING, MINED, CONFIRMED.
+
+Of a posted order only: `delayed` takes the order and matches it some seconds later;
+`lie:other_id` takes it and answers another order's id, `lie:empty_id` an empty one, `lie:garbage` no
+JSON; `lie:success_with_error` does not take it and answers success beside an error and an empty id.
+
+Of an event of the WebSocket (`on` is `ws`): `slow:<ms>` sends it later, `duplicate` three times,
+`shuffle` together with its neighbours in the wrong order; `times` counts events.
+
+What happens to an order or its trades (`delayed`, settlement_*, reject:, lie:) uses one time per row of
+a batch, everything else one per call. Kinds joined with `+` happen together, as in
+`timeout_after_accept+delayed`, and use one time per call.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from paper import money
+from paper.errors import PostOnlyMode, Refused
 
-KINDS = frozenset(
+FATES = frozenset({"settlement_fails", "settlement_slow", "settlement_retries"})
+LIES = frozenset({"lie:other_id", "lie:success_with_error", "lie:empty_id", "lie:garbage"})
+CALL_KINDS = frozenset(
     {
         "timeout_after_accept", "timeout_before_accept", "http_500_after_accept", "http_500",
-        "http_425", "http_429", "settlement_fails", "settlement_slow",
+        "http_425", "http_429",
     }
 )  # fmt: skip
+EVENT_KINDS = frozenset({"duplicate", "shuffle"})
 SLOW_SETTLEMENT_MS = 60_000
 
 _CODED = re.compile(r"(reject|slow):(.{1,200})", re.DOTALL)
@@ -45,6 +68,9 @@ TEXTS = {
 """The venue's words for a refusal, by a short code; docs.polymarket.com error codes, section 2.5."""
 
 
+Outcome = Literal["settles", "fails", "retries"]
+
+
 @dataclass(slots=True)
 class Fault:
     """One arranged misbehaviour and how often it still happens."""
@@ -54,22 +80,50 @@ class Fault:
     left: int
 
     @property
+    def parts(self) -> list[str]:
+        """List the kinds that happen together; a refusal's words may hold any character."""
+        return _parts(self.kind)
+
+    def has(self, part: str) -> bool:
+        """Say whether a kind is among those that happen."""
+        return part in self.parts
+
+    @property
     def code(self) -> str | None:
         """Give the code of `reject:<code>`."""
-        return self.kind.partition(":")[2] if self.kind.startswith("reject:") else None
+        return _after(self.parts, "reject:")
+
+    @property
+    def lie(self) -> str | None:
+        """Give what `lie:<how>` says."""
+        return _after(self.parts, "lie:")
 
     @property
     def slow_ms(self) -> int:
         """Give the milliseconds of `slow:<ms>`, else 0."""
-        return int(self.kind[5:]) if self.kind.startswith("slow:") else 0
+        return int(_after(self.parts, "slow:") or 0)
+
+    @property
+    def is_of_rows(self) -> bool:
+        """Say whether all of it is about an order, so that each row of a batch uses it up."""
+        return all(
+            part in FATES or part == "delayed" or part.startswith(("reject:", "lie:"))
+            for part in self.parts
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """How the trades or the transaction of one call will settle."""
+    """How an order matches, and how its trades or a transaction settle."""
 
     settle: Literal["normal", "slow"] = "normal"
-    fails: bool = False
+    outcome: Outcome = "settles"
+    delayed: bool = False
+
+    @property
+    def fails(self) -> bool:
+        """Say whether nothing settles in the end."""
+        return self.outcome == "fails"
 
 
 class Faults:
@@ -81,9 +135,13 @@ class Faults:
     def arrange(self, on: object, kind: object, times: object) -> None:
         """Arrange a fault, or remove it when `times` is 0; raises ValueError saying what is wrong."""
         place = _place(on)
-        if not isinstance(kind, str) or not _is_kind(kind):
-            raise ValueError(f"unknown kind {kind!r}: expected one of {', '.join(sorted(KINDS))},"
-                             " reject:<code> or slow:<ms>")  # fmt: skip
+        if not isinstance(kind, str):
+            raise ValueError(f"kind: expected text, got {kind!r}")  # noqa: TRY004 - one error
+        parts = _parts(kind)
+        if place == "ws" and len(parts) > 1:
+            raise ValueError(f"kind: expected one kind on ws, got {kind!r}")
+        for part in parts:
+            _check_kind(place, part)
         if isinstance(times, bool) or not isinstance(times, int) or not 0 <= times <= money.UNIT:
             raise ValueError(
                 f"times: expected a whole number from 0 to {money.UNIT}, got {times!r}"
@@ -94,8 +152,22 @@ class Faults:
 
     def take(self, method: str, path: str) -> Fault | None:
         """Use up one time of the first fault that is arranged for a call."""
+        return self._use(lambda fault: _is_on(fault.on, method, path))
+
+    def take_for_row(self, path: str) -> Fault | None:
+        """Use up one time of the first fault of a posted order, when each row has its own."""
+        fault = next((f for f in self.arranged if _is_on(f.on, "POST", path)), None)
+        if fault is None or not fault.is_of_rows:
+            return None
+        return self._use(lambda other: other is fault)
+
+    def take_for_event(self) -> Fault | None:
+        """Use up one time of the first fault that is arranged for the WebSocket."""
+        return self._use(lambda fault: fault.on == "ws")
+
+    def _use(self, wanted: Callable[[Fault], bool]) -> Fault | None:
         for fault in self.arranged:
-            if _is_on(fault.on, method, path):
+            if wanted(fault):
                 fault.left -= 1
                 if fault.left <= 0:
                     self.arranged.remove(fault)
@@ -108,32 +180,67 @@ class Faults:
 
 
 def fate_of(fault: Fault | None) -> Fate:
-    """Say how the trades of a call with this fault settle."""
+    """Say how the order and the trades of a call with this fault fare."""
     if fault is None:
         return Fate()
-    return Fate(
-        "slow" if fault.kind == "settlement_slow" else "normal", fault.kind == "settlement_fails"
+    outcome: Outcome = "settles"
+    if fault.has("settlement_fails"):
+        outcome = "fails"
+    elif fault.has("settlement_retries"):
+        outcome = "retries"
+    return Fate("slow" if fault.has("settlement_slow") else "normal", outcome, fault.has("delayed"))
+
+
+def refusal(code: str) -> Refused:
+    """Give the venue's refusal by its short code; any other text is taken as the venue's words."""
+    return PostOnlyMode(2) if code == "post_only_mode" else Refused(400, TEXTS.get(code, code))
+
+
+def _parts(kind: str) -> list[str]:
+    """Split kinds joined with `+`; the words of a refusal, which come last, may hold one."""
+    before, reject, words = kind.partition("reject:")
+    return [part for part in before.split("+") if part or not reject] + (
+        [reject + words] if reject else []
     )
 
 
+def _after(parts: list[str], prefix: str) -> str | None:
+    return next((part.removeprefix(prefix) for part in parts if part.startswith(prefix)), None)
+
+
 def _place(on: object) -> str:
-    if on == "split":
-        return "split"
+    if on in ("split", "ws"):
+        return str(on)
     if not isinstance(on, str) or not _ENDPOINT.fullmatch(on):
         raise ValueError(
-            f'on: expected "METHOD /path" such as "POST /order", or "split", got {on!r}'
+            f'on: expected "METHOD /path" such as "POST /order", or "split", or "ws", got {on!r}'
         )
     return on
 
 
-def _is_kind(kind: str) -> bool:
+def _check_kind(place: str, kind: str) -> None:
+    """Raise ValueError when a kind is none, or makes no sense at that place."""
     coded = _CODED.fullmatch(kind)
-    if coded is None:
-        return kind in KINDS
-    return coded[1] == "reject" or (coded[2].isdecimal() and int(coded[2]) <= 600_000)
+    if coded is not None and coded[1] == "slow":
+        if not (coded[2].isascii() and coded[2].isdecimal()) or int(coded[2]) > 600_000:
+            raise ValueError(f"kind: expected slow:<ms> of at most 600000 ms, got {kind!r}")
+        return
+    if place == "ws":
+        known, more = EVENT_KINDS, ["slow:<ms>"]
+    elif place in ("POST /order", "POST /orders"):
+        known, more = CALL_KINDS | FATES | LIES | {"delayed"}, ["reject:<code>", "slow:<ms>"]
+    else:
+        known, more = (
+            CALL_KINDS | FATES - {"settlement_retries"}, ["reject:<code>", "slow:<ms>"],
+        )  # fmt: skip
+    if kind not in known and (coded is None or place == "ws"):
+        expected = ", ".join([*sorted(known), *more])
+        raise ValueError(f"unknown kind {kind!r} on {place}: expected one of {expected}")
 
 
 def _is_on(on: str, method: str, path: str) -> bool:
+    if on == "ws":
+        return False
     if on == "split":
         return (method, path) == ("POST", "/submit")
     wanted_method, wanted = on.split(" ", 1)

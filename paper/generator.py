@@ -9,7 +9,7 @@ from paper.agenda import now_ms
 from paper.book import BUY, SELL
 from paper.markets import Market, catalogue
 from paper.money import UNIT
-from paper.orders import match_resting
+from paper.resting import match_resting
 from paper.spot import SYMBOLS
 from paper.state import SPOT_START, Paper
 
@@ -25,8 +25,14 @@ class Generator:
     def __init__(self, paper: Paper) -> None:
         self._paper = paper
         self._random = random.Random(paper.settings.seed)  # noqa: S311 - a market, not a secret
-        self._markets = catalogue()
+        self._conditions = [market.condition_id for market in catalogue()]
         self._steps = 0
+
+    @property
+    def _markets(self) -> list[Market]:
+        """List the standing markets as they are now, without those that are closed."""
+        known = (self._paper.markets[condition_id] for condition_id in self._conditions)
+        return [market for market in known if not market.closed]
 
     def seed(self) -> None:
         """Fill the books that are empty and not pinned."""
@@ -39,14 +45,15 @@ class Generator:
         """Take a step now and then until cancelled."""
         while True:
             await asyncio.sleep(STEP_SECONDS)
-            if self._paper.feed != "frozen":
+            if self._paper.feed.state != "frozen":
                 self.step()
 
     def step(self) -> None:
         """Move one book and, every other time, the spot prices."""
         self._steps += 1
-        market = self._random.choice(self._markets)
-        if not self._paper.book_of(market).pinned:
+        markets = self._markets
+        market = self._random.choice(markets) if markets else None
+        if market is not None and not self._paper.book_of(market).pinned:
             self._quote(market, self._walk(market))
             match_resting(self._paper, market.condition_id)
         if self._steps % 2:

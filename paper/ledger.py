@@ -86,14 +86,16 @@ class Ledger:
         """Give what open orders, and matched but unsettled trades, hold of an asset."""
         store = self._store
         if asset == COLLATERAL:
-            live = "SELECT SUM(reserve) FROM orders WHERE wallet = ?1 AND status = 'LIVE' AND side = 'BUY'"
+            live = (
+                "SELECT SUM(reserve) FROM orders WHERE wallet = ?1 AND reserve > 0 AND side = 'BUY'"
+            )
             taken = (
                 "SUM(CASE WHEN taker_wallet = ?1 AND side = 'BUY' THEN collateral + fee ELSE 0 END"
             )
             made = "CASE WHEN maker_wallet = ?1 AND maker_side = 'BUY' THEN maker_collateral ELSE 0 END)"
         else:
             live = (
-                "SELECT SUM(reserve) FROM orders WHERE wallet = ?1 AND status = 'LIVE'"
+                "SELECT SUM(reserve) FROM orders WHERE wallet = ?1 AND reserve > 0"
                 " AND side = 'SELL' AND token = ?2"
             )
             taken = (

@@ -31,6 +31,8 @@ class Market:
     fee_exponent: int = 1
     start_price: int = 500_000
     recorded: tuple[str, str] | None = None
+    accepting: bool = True
+    closed: bool = False
 
     @cached_property
     def slug(self) -> str:

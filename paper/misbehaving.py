@@ -9,13 +9,13 @@ import orjson
 from aiohttp import web
 
 from paper.errors import Refused, SpotRefused
-from paper.faults import TEXTS, Fault, fate_of
-from paper.http import FATE, Handler, answer, state
+from paper.faults import Fault, refusal
+from paper.http import FAULT, Handler, answer, state
 from paper.orders import count_post
-from paper.private_api import ROW_REJECTION
 
 log = logging.getLogger("paper")
 
+_POSTS = ("/order", "/orders")
 _STATUSES = {"http_425": 425, "http_429": 429, "http_500": 500}
 _BODIES = {
     425: {"error": "service not ready"},
@@ -37,43 +37,43 @@ async def misbehave(request: web.Request, handler: Handler) -> web.StreamRespons
         return await _answered(request, handler)
     if fault.slow_ms:
         await asyncio.sleep(fault.slow_ms / 1000)
-    if fault.kind in _STATUSES or fault.kind == "timeout_before_accept" or fault.code is not None:
-        return await _refuse(request, handler, fault)
-    request[FATE] = fate_of(fault)
+    if _is_refused(fault, request.path):
+        return await _refuse(request, fault)
+    request[FAULT] = fault
     response = await _answered(request, handler)
-    if fault.kind == "timeout_after_accept":
+    if fault.has("timeout_after_accept"):
         return await _hang_up(request)
-    if fault.kind == "http_500_after_accept":
+    if fault.has("http_500_after_accept"):
         return answer(_BODIES[500], 500)
     return response
 
 
-async def _refuse(request: web.Request, handler: Handler, fault: Fault) -> web.StreamResponse:
+def _is_refused(fault: Fault, path: str) -> bool:
+    """Say whether nothing is done; a posted order's refusal is its handler's, row by row."""
+    if fault.has("timeout_before_accept") or not _STATUSES.keys().isdisjoint(fault.parts):
+        return True
+    return fault.code is not None and path not in _POSTS
+
+
+async def _refuse(request: web.Request, fault: Fault) -> web.StreamResponse:
     """Answer wrongly instead of doing what was asked."""
-    if fault.code is not None and request.path == "/orders":
-        request[ROW_REJECTION] = fault.code
-        return await _answered(request, handler)
     await _count_posts(request)
-    if fault.kind == "timeout_before_accept":
+    if fault.has("timeout_before_accept"):
         return await _hang_up(request)
-    status = _STATUSES.get(fault.kind)
-    if status is not None:
-        return answer(_BODIES[status], status, {"Retry-After": "1"} if status == 429 else None)
+    for kind, status in _STATUSES.items():
+        if fault.has(kind):
+            return answer(_BODIES[status], status, {"Retry-After": "1"} if status == 429 else None)
     code = fault.code or ""
     if request.path.startswith("/api/v3/"):
         number, text = _SPOT_CODES.get(code, (-1000, code))
         return answer({"code": number, "msg": text}, 400)
-    if code == "post_only_mode":
-        words = "post-only mode: only post-only orders and cancels are allowed"
-        body = {"error": words, "code": code, "retry_after_seconds": 2}
-        return answer(body, 503, {"Retry-After": "2"})
-    return answer({"error": TEXTS.get(code, code)}, 400)
+    return _no(refusal(code))
 
 
 async def _count_posts(request: web.Request) -> None:
     """Count orders that arrived although nothing is done with them."""
     raw = await request.read()
-    if request.method != "POST" or request.path not in ("/order", "/orders"):
+    if request.method != "POST" or request.path not in _POSTS:
         return
     try:
         body = orjson.loads(raw)
@@ -92,11 +92,15 @@ async def _hang_up(request: web.Request) -> web.StreamResponse:
     return web.Response()
 
 
+def _no(refused: Refused) -> web.Response:
+    return answer(refused.body, refused.status, refused.headers)
+
+
 async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except Refused as refused:
-        return answer({"error": refused.text}, refused.status)
+        return _no(refused)
     except SpotRefused as refused:
         return answer({"code": refused.code, "msg": refused.text}, refused.status)
     except web.HTTPRequestEntityTooLarge:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from paper import keys, orders, trades
+from paper import keys, orders, posting, resting, shapes
 from paper.addresses import (
     COLLATERAL_ADAPTER,
     CONDITIONAL_TOKENS,
@@ -20,8 +20,7 @@ from paper.addresses import (
 )
 from paper.approvals import allowance
 from paper.errors import Refused
-from paper.faults import TEXTS
-from paper.http import answer, body_of, fate_in, key_of, state
+from paper.http import answer, body_of, fault_in, key_of, state
 from paper.ledger import COLLATERAL
 from paper.relayer import wallet_for
 from paper.store import Row, Value
@@ -31,7 +30,6 @@ routes = web.RouteTableDef()
 PAGE = 100
 LAST_PAGE = "LTE="
 LARGEST_BATCH = 15
-ROW_REJECTION = "row_rejection"
 _ID = re.compile(r"0x[0-9a-fA-F]{64}")
 
 
@@ -77,56 +75,58 @@ async def closed_only(request: web.Request) -> web.Response:
 async def post_order(request: web.Request) -> web.Response:
     key = await key_of(request)
     body = await body_of(request)
-    orders.count_post(state(request), body)
-    return answer(orders.place(state(request), key, body, fate_in(request)))
+    paper, fault = state(request), fault_in(request)
+    orders.count_post(paper, body)
+    paper.engine.check_up()
+    answered = posting.post(paper, key, body, fault)
+    return _garbage() if fault is not None and fault.lie == "garbage" else answer(answered)
 
 
 @routes.post("/orders")
 async def post_orders(request: web.Request) -> web.Response:
+    """Take a batch row by row; a fault of orders is used up by each row, any other by the call."""
     key = await key_of(request)
     rows = await body_of(request)
     if not isinstance(rows, list) or not rows:
         raise Refused(400, "Invalid order payload")
     if len(rows) > LARGEST_BATCH:
         raise Refused(400, f"Too many orders in payload: {len(rows)}, max allowed: {LARGEST_BATCH}")
-    paper, reject = state(request), request.get(ROW_REJECTION)
-    answers: list[dict[str, object]] = []
+    paper, fault = state(request), fault_in(request)
     for row in rows:
         orders.count_post(paper, row)
-        try:
-            if reject is not None:
-                raise Refused(400, TEXTS.get(reject, reject))
-            answers.append(orders.place(paper, key, row, fate_in(request)))
-        except Refused as refused:
-            answers.append(_refused_row(refused.text))
-            if reject is not None:
-                again = paper.faults.take("POST", "/orders")
-                reject = again.code if again is not None else None
-    return answer(answers)
+    paper.engine.check_up()
+    of_call = fault is not None and not fault.is_of_rows
+    answers: list[dict[str, object]] = []
+    garbled = False
+    for number, row in enumerate(rows):
+        if number and not of_call:
+            fault = paper.faults.take_for_row("/orders")
+        garbled |= fault is not None and fault.lie == "garbage"
+        answers.append(posting.post_row(paper, key, row, fault))
+    return _garbage() if garbled else answer(answers)
 
 
-def _refused_row(text: str) -> dict[str, object]:
-    return {
-        "success": False, "errorMsg": text, "orderID": "", "status": "", "makingAmount": "",
-        "takingAmount": "", "transactionsHashes": [], "tradeIDs": [],
-    }  # fmt: skip
+def _garbage() -> web.Response:
+    return web.Response(body=posting.GARBAGE, content_type="text/html")
 
 
 @routes.delete("/order")
 async def cancel_order(request: web.Request) -> web.Response:
     key = await key_of(request)
+    state(request).engine.check_up()
     body = await body_of(request)
     order_id = body.get("orderID") if isinstance(body, dict) else None
-    return answer(orders.cancel(state(request), key.address, _ids([order_id])))
+    return answer(resting.cancel(state(request), key.address, _ids([order_id])))
 
 
 @routes.delete("/orders")
 async def cancel_orders(request: web.Request) -> web.Response:
     key = await key_of(request)
+    state(request).engine.check_up()
     body = await body_of(request)
     if not isinstance(body, list) or len(body) > 3000:
         raise Refused(400, "Invalid order payload")
-    return answer(orders.cancel(state(request), key.address, _ids(body)))
+    return answer(resting.cancel(state(request), key.address, _ids(body)))
 
 
 def _ids(values: list[object]) -> list[str]:
@@ -138,12 +138,14 @@ def _ids(values: list[object]) -> list[str]:
 @routes.delete("/cancel-all")
 async def cancel_all(request: web.Request) -> web.Response:
     key = await key_of(request)
+    state(request).engine.check_up()
     return answer(_cancel_where(request, key.address, {}))
 
 
 @routes.delete("/cancel-market-orders")
 async def cancel_market_orders(request: web.Request) -> web.Response:
     key = await key_of(request)
+    state(request).engine.check_up()
     body = await body_of(request)
     wanted = body if isinstance(body, dict) else {}
     chosen = {name: wanted[name] for name in ("market", "asset_id") if wanted.get(name)}
@@ -158,7 +160,7 @@ def _cancel_where(request: web.Request, signer: str, chosen: dict[str, str]) -> 
         " AND (?2 IS NULL OR condition_id = ?2) AND (?3 IS NULL OR token = ?3)",
         (signer, chosen.get("market"), chosen.get("asset_id")),
     )
-    return orders.cancel(state(request), signer, [row["id"] for row in rows])
+    return resting.cancel(state(request), signer, [row["id"] for row in rows])
 
 
 @routes.get("/data/order/{id}")
@@ -170,7 +172,7 @@ async def get_order(request: web.Request) -> web.Response:
     )  # fmt: skip
     if row is None:
         raise Refused(404, "Order not found")
-    return answer(orders.show(state(request), row))
+    return answer(shapes.order(state(request), row))
 
 
 @routes.get("/data/orders")
@@ -183,7 +185,7 @@ async def list_orders(request: web.Request) -> web.Response:
         " ORDER BY number DESC LIMIT ?5 OFFSET ?6"
     )
     values = (key.address, query.get("id"), query.get("market"), query.get("asset_id"))
-    return _page(request, statement, values, lambda row: orders.show(state(request), row))
+    return _page(request, statement, values, lambda row: shapes.order(state(request), row))
 
 
 @routes.get("/data/trades")
@@ -203,9 +205,12 @@ async def list_trades(request: web.Request) -> web.Response:
         key.address, query.get("id"), query.get("market"), query.get("asset_id"),
         maker.lower() if maker else None, _seconds(request, "before"), _seconds(request, "after"),
     )  # fmt: skip
-    return _page(
-        request, statement, values, lambda row: trades.show(state(request), row, key.address)
-    )
+    return _page(request, statement, values, lambda row: _trade_for(request, row, key.address))
+
+
+def _trade_for(request: web.Request, row: Row, signer: str) -> dict[str, object]:
+    """Show a trade to the owner of either side; who is both sees it as its taker."""
+    return shapes.trade(state(request), row, "TAKER" if row["taker_signer"] == signer else "MAKER")
 
 
 def _seconds(request: web.Request, name: str) -> int | None:

@@ -30,6 +30,19 @@ def listed(paper: Paper, token: str | None) -> tuple[Market, int]:
     return found
 
 
+def traded(paper: Paper, token: str | None) -> tuple[Market, int]:
+    """Find a token's market and which outcome it is; raises Refused 404, also when it is closed."""
+    found = listed(paper, token)
+    if found[0].closed:
+        raise Refused(404, "No orderbook exists for the requested token id")
+    return found
+
+
+def is_traded(paper: Paper, token: str) -> bool:
+    """Say whether a token has a book."""
+    return token in paper.tokens and not paper.tokens[token][0].closed
+
+
 def condition(paper: Paper, condition_id: str) -> Market:
     """Find a market by its condition; raises Refused 404."""
     market = paper.markets.get(condition_id.lower())
@@ -40,7 +53,7 @@ def condition(paper: Paper, condition_id: str) -> Market:
 
 def book(paper: Paper, token: str | None) -> dict[str, object]:
     """Show GET /book: both sides with the best level last."""
-    market, index = listed(paper, token)
+    market, index = traded(paper, token)
     held = paper.book_of(market)
     sides = {
         name: [
@@ -65,7 +78,7 @@ def book(paper: Paper, token: str | None) -> dict[str, object]:
 
 def price(paper: Paper, token: str | None, side: str | None) -> str:
     """Give the best bid for BUY and the best ask for SELL; raises Refused 404 on an empty side."""
-    market, index = listed(paper, token)
+    market, index = traded(paper, token)
     if side not in (BUY, SELL):
         raise Refused(400, "Invalid side")
     best = paper.book_of(market).best(index, side)
@@ -87,7 +100,7 @@ def spread(paper: Paper, token: str | None) -> str:
 
 
 def _touch(paper: Paper, token: str | None) -> tuple[int, int]:
-    market, index = listed(paper, token)
+    market, index = traded(paper, token)
     held = paper.book_of(market)
     bid, ask = held.best(index, BUY), held.best(index, SELL)
     if bid is None or ask is None:
@@ -97,7 +110,7 @@ def _touch(paper: Paper, token: str | None) -> tuple[int, int]:
 
 def last_trade(paper: Paper, token: str | None) -> dict[str, object]:
     """Give the last trade's price and taker side, 0.5 and nothing when there was none."""
-    market, index = listed(paper, token)
+    market, index = traded(paper, token)
     held = paper.book_of(market)
     if held.last_price is None:
         return {"price": "0.5", "side": ""}
@@ -135,7 +148,7 @@ def clob_market(market: Market) -> dict[str, object]:
         "mts": float(money.text(market.tick)),
         "mbf": 0,
         "tbf": 0,
-        "ao": True,
+        "ao": market.accepting,
         "cbos": True,
         "fd": {"r": float(market.fee_rate), "e": market.fee_exponent, "to": True},
     }
@@ -146,8 +159,8 @@ def long_market(market: Market) -> dict[str, object]:
     """Show GET /markets/{condition} of the CLOB."""
     return {
         "condition_id": market.condition_id, "question_id": market.question_id,
-        "question": market.question, "market_slug": market.slug, "active": True, "closed": False,
-        "archived": False, "accepting_orders": True, "enable_order_book": True,
+        "question": market.question, "market_slug": market.slug, "active": True,
+        "closed": market.closed, "archived": False, "accepting_orders": market.accepting, "enable_order_book": True,
         "minimum_order_size": int(market.min_size / UNIT),
         "minimum_tick_size": float(money.text(market.tick)), "neg_risk": market.neg_risk,
         "end_date_iso": _END_DATE, "seconds_delay": 0, "maker_base_fee": 0, "taker_base_fee": 0,
@@ -168,8 +181,8 @@ def gamma_market(paper: Paper, market: Market) -> dict[str, object]:
         "id": market.id, "version": "v1", "question": market.question, "slug": market.slug,
         "conditionId": market.condition_id, "questionID": market.question_id,
         "outcomes": _inside(OUTCOMES), "outcomePrices": _inside(prices),
-        "clobTokenIds": _inside(market.tokens), "active": True, "closed": False, "archived": False,
-        "acceptingOrders": True, "enableOrderBook": True, "negRisk": market.neg_risk,
+        "clobTokenIds": _inside(market.tokens), "active": True, "closed": market.closed,
+        "archived": False, "acceptingOrders": market.accepting, "enableOrderBook": True, "negRisk": market.neg_risk,
         "orderPriceMinTickSize": float(money.text(market.tick)),
         "orderMinSize": int(market.min_size / UNIT), "startDate": _START_DATE, "endDate": _END_DATE,
         "volume": "0", "volumeNum": 0, "liquidity": "0", "liquidityNum": 0, "secondsDelay": 0,
@@ -184,10 +197,9 @@ def gamma_market(paper: Paper, market: Market) -> dict[str, object]:
 
 
 def find_markets(paper: Paper, query: Mapping[str, list[str]]) -> list[Market]:
-    """List markets by Gamma's filters: clob_token_ids, condition_ids, id, slug; open ones only."""
-    if query.get("closed", ["false"])[0].lower() == "true":
-        return []
-    found: Iterable[Market] = paper.markets.values()
+    """List markets by Gamma's filters: clob_token_ids, condition_ids, id, slug; open ones unless closed."""
+    closed = query.get("closed", ["false"])[0].lower() == "true"
+    found: Iterable[Market] = [m for m in paper.markets.values() if m.closed == closed]
     filters: dict[str, Callable[[Market, list[str]], bool]] = {
         "clob_token_ids": lambda market, wanted: not set(market.tokens).isdisjoint(wanted),
         "condition_ids": lambda market, wanted: market.condition_id in wanted,

@@ -24,8 +24,8 @@ async def ok(_request: web.Request) -> web.Response:
 
 
 @routes.get("/time")
-async def time(_request: web.Request) -> web.Response:
-    return answer(int(clock.time()))
+async def time(request: web.Request) -> web.Response:
+    return answer(int(clock.time()) + state(request).clock_offset)
 
 
 @routes.get("/version")
@@ -115,7 +115,9 @@ async def market(request: web.Request) -> web.Response:
 
 
 def _one_market(request: web.Request, name: str, value: str) -> web.Response:
-    found = public.find_markets(state(request), {name: [value]})
+    paper = state(request)
+    found = public.find_markets(paper, {name: [value]})
+    found += public.find_markets(paper, {name: [value], "closed": ["true"]})
     if not found:
         raise Refused(404, "market not found")
     return answer(public.gamma_market(state(request), found[0]))
@@ -141,7 +143,9 @@ async def book(request: web.Request) -> web.Response:
 async def books(request: web.Request) -> web.Response:
     paper = state(request)
     rows = public.batch(await body_of(request))
-    return answer([public.book(paper, token) for token, _ in rows if token in paper.tokens])
+    return answer(
+        [public.book(paper, token) for token, _ in rows if public.is_traded(paper, token)]
+    )
 
 
 @routes.get("/price")
@@ -193,7 +197,7 @@ async def last_trades_prices(request: web.Request) -> web.Response:
     rows = [
         {"token_id": token} | public.last_trade(paper, token)
         for token, _ in public.batch(await body_of(request))
-        if token in paper.tokens
+        if public.is_traded(paper, token)
     ]
     return answer([row for row in rows if row["side"]])
 

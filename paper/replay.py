@@ -15,8 +15,8 @@ from paper.agenda import now_ms
 from paper.book import BUY, SELL, Book, to_first
 from paper.markets import Market, replay_market
 from paper.money import UNIT
-from paper.orders import match_resting
 from paper.recording import Change, Recording, read_recording
+from paper.resting import match_resting
 from paper.state import Paper
 
 BATCH_SECONDS = 0.02
@@ -161,7 +161,7 @@ class Player:
         while playing.row < len(recording):
             now = time.monotonic()
             until = first + (now - began) * 1000 * playing.speed
-            if self._paper.feed == "frozen":
+            if self._paper.feed.state == "frozen":
                 began += BATCH_SECONDS
             else:
                 self._play(playing, until)

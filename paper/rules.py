@@ -68,8 +68,21 @@ def limit_price(posted: PostedOrder, market: Market, order: str) -> int:
     return price
 
 
-def check_terms(posted: PostedOrder, market: Market, order: str, now_s: int) -> None:
-    """Refuse an order whose size, precision or expiration the venue does not take."""
+def check_open(market: Market) -> None:
+    """Refuse an order in a market that is closed or paused."""
+    if market.closed:
+        raise Refused(400, "the market is closed")
+    if not market.accepting:
+        raise Refused(400, "the market is not accepting orders")
+
+
+def check_terms(
+    posted: PostedOrder, market: Market, order: str, now_s: int, gtd_seconds: int
+) -> None:
+    """Refuse an order whose size, precision or expiration the venue does not take.
+
+    A GTD order's expiration has to be at least `gtd_seconds` ahead.
+    """
     signed = posted.signed
     market_order = posted.type in ("FAK", "FOK")
     if market_order and (signed.maker_amount % 10_000 or signed.taker_amount % 100):
@@ -85,7 +98,7 @@ def check_terms(posted: PostedOrder, market: Market, order: str, now_s: int) -> 
             f" minimum: {money.text(market.min_size)}",
         )
     if posted.type == "GTD":
-        if posted.expiration <= now_s + GTD_NOTICE:
+        if posted.expiration < now_s + gtd_seconds:
             raise Refused(400, "invalid expiration")
     elif posted.expiration:
         raise Refused(400, "invalid expiration")

@@ -27,6 +27,8 @@ class Settings:
     binance_key: str
     binance_secret: str
     settle_ms: int
+    delay_ms: int
+    gtd_seconds: int
     hold_seconds: float
     generator: bool
     seed: int
@@ -44,6 +46,8 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         binance_key=environ.get("BINANCE_API_KEY") or "paper-key",
         binance_secret=environ.get("BINANCE_API_SECRET") or "paper-secret",
         settle_ms=int(_number(environ, "PAPER_SETTLE_SECONDS", "2", 3600) * 1000),
+        delay_ms=int(_number(environ, "PAPER_DELAY_SECONDS", "3", 3600) * 1000),
+        gtd_seconds=int(_number(environ, "PAPER_GTD_SECONDS", "180", 3600)),
         hold_seconds=_number(environ, "PAPER_TIMEOUT_SECONDS", "15", 3600),
         generator=environ.get("PAPER_GENERATOR", "1") != "0",
         seed=int(_number(environ, "PAPER_SEED", "1", 2**53)),

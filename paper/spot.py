@@ -57,6 +57,7 @@ def touch(paper: Paper, symbol: Symbol) -> tuple[int, int]:
 def place(paper: Paper, query: Mapping[str, str]) -> Row:
     """Take an order, fill what is within its limit at once, and give its row.
 
+    A client id is refused while an order with it is open, and taken again once that one has ended.
     Raises SpotRefused as Binance would.
     """
     symbol = symbol_named(query.get("symbol"))
@@ -68,20 +69,35 @@ def place(paper: Paper, query: Mapping[str, str]) -> Row:
     if kind == "LIMIT" and query.get("timeInForce") != "IOC":
         raise SpotRefused(-1115, "Invalid timeInForce.")
     client_id = query.get("newClientOrderId") or uuid.uuid4().hex
+    open_order = _open_order(paper, client_id)
+    ledger_id = _new_id(paper, client_id) if open_order is None else str(open_order["ledger_id"])
     with paper.store.transaction():
         paper.store.write(
             "INSERT INTO posts VALUES (?, 1) ON CONFLICT (order_id) DO UPDATE SET count = count + 1",
-            client_id,
+            ledger_id,
         )
     bid, ask = touch(paper, symbol)
     at = ask if side == "BUY" else bid
     limit = _amount(query, "price") if kind == "LIMIT" else at
     quantity = _quantity(query, symbol, kind, at)
     _check_filters(symbol, limit, quantity)
-    if paper.store.one("SELECT 1 FROM spot_orders WHERE client_id = ?", client_id):
+    if open_order is not None:
         raise SpotRefused(-2010, "Duplicate order sent.")
     filled = quantity if (at <= limit if side == "BUY" else at >= limit) else 0
-    return _fill(paper, symbol, (client_id, side, kind), (limit, quantity, filled, at))
+    return _fill(paper, symbol, (client_id, side, kind, ledger_id), (limit, quantity, filled, at))
+
+
+def _open_order(paper: Paper, client_id: str) -> Row | None:
+    return paper.store.one(
+        "SELECT * FROM spot_orders WHERE client_id = ? AND status IN ('NEW', 'PARTIALLY_FILLED')",
+        client_id,
+    )
+
+
+def _new_id(paper: Paper, client_id: str) -> str:
+    """Name the next order of a client id in the ledger: the id itself, then id#2, id#3."""
+    known = paper.store.number("SELECT COUNT(*) FROM spot_orders WHERE client_id = ?", client_id)
+    return f"{client_id}#{known + 1}" if known else client_id
 
 
 def _quantity(query: Mapping[str, str], symbol: Symbol, kind: str, at: int) -> int:
@@ -115,9 +131,9 @@ def _check_filters(symbol: Symbol, limit: int, quantity: int) -> None:
 
 
 def _fill(
-    paper: Paper, symbol: Symbol, what: tuple[str, str, str], terms: tuple[int, int, int, int]
+    paper: Paper, symbol: Symbol, what: tuple[str, str, str, str], terms: tuple[int, int, int, int]
 ) -> Row:
-    client_id, side, kind = what
+    client_id, side, kind, ledger_id = what
     limit, quantity, filled, at = terms
     quote = (filled * at + ONE // 2) // ONE
     wallet = paper.settings.wallet
@@ -127,19 +143,19 @@ def _fill(
         raise SpotRefused(-2010, "Account has insufficient balance for requested action.")
     with paper.store.transaction():
         paper.store.write(
-            "INSERT INTO spot_orders VALUES (NULL" + ", ?" * 12 + ")",
+            "INSERT INTO spot_orders VALUES (NULL" + ", ?" * 13 + ")",
             client_id, symbol.name, side, kind, "FILLED" if filled else "EXPIRED",
-            limit if kind == "LIMIT" else 0, quantity, filled, quote, at, wallet, now_ms(),
+            limit if kind == "LIMIT" else 0, quantity, filled, quote, at, wallet, now_ms(), ledger_id,
         )  # fmt: skip
         if filled:
             legs = move(wallet, accounts.SPOT, given, amount)
             legs += move(accounts.SPOT, wallet, got, received)
-            paper.ledger.post("spot", client_id, now_ms(), legs)
+            paper.ledger.post("spot", ledger_id, now_ms(), legs)
     return find(paper, symbol, {"origClientOrderId": client_id})
 
 
 def find(paper: Paper, symbol: Symbol, query: Mapping[str, str]) -> Row:
-    """Find an order by `orderId` or `origClientOrderId`; raises SpotRefused -2013."""
+    """Find an order by `orderId`, or the newest by `origClientOrderId`; raises SpotRefused -2013."""
     if "orderId" in query:
         column, value = "CAST(number AS TEXT)", query["orderId"]
     elif "origClientOrderId" in query:
@@ -149,7 +165,8 @@ def find(paper: Paper, symbol: Symbol, query: Mapping[str, str]) -> Row:
             -1102, "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!"
         )
     row = paper.store.one(
-        f"SELECT * FROM spot_orders WHERE {column} = ? AND symbol = ?",  # noqa: S608
+        f"SELECT * FROM spot_orders WHERE {column} = ? AND symbol = ?"  # noqa: S608
+        " ORDER BY number DESC LIMIT 1",
         value, symbol.name,
     )  # fmt: skip
     if row is None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import orjson
 
 from paper import ledger as accounts
 from paper import money
 from paper.agenda import Agenda, now_ms
 from paper.book import BUY, SELL, Book
+from paper.engine import Engine
 from paper.faults import Faults
+from paper.feed import Feed
 from paper.ledger import COLLATERAL, Ledger, move
 from paper.markets import Market, catalogue, replay_market
 from paper.settings import Settings
@@ -28,7 +32,9 @@ class Paper:
         self.ledger = Ledger(self.store)
         self.agenda = Agenda()
         self.faults = Faults()
-        self.feed = "live"
+        self.feed = Feed(self.faults)
+        self.engine = Engine()
+        self.clock_offset = 0
         self.markets: dict[str, Market] = {}
         self.books: dict[str, Book] = {}
         self.tokens: dict[str, tuple[Market, int]] = {}
@@ -46,6 +52,12 @@ class Paper:
         for row in self.store.all("SELECT * FROM replay_markets ORDER BY number"):
             pair = (str(row["first"]), str(row["second"]))
             self.list_market(replay_market(row["number"], pair, row["tick"]))
+        for row in self.store.all("SELECT * FROM market_changes"):
+            if row["condition_id"] in self.markets:
+                self.change_market(
+                    row["condition_id"], tick=row["tick"], accepting=bool(row["accepting"]),
+                    closed=bool(row["closed"]),
+                )  # fmt: skip
         self.spot_prices = dict(SPOT_START)
         self.spot_pinned.clear()
         for row in self.store.all("SELECT * FROM spot_prices"):
@@ -81,6 +93,14 @@ class Paper:
         self.books[market.condition_id] = Book()
         for index, token in enumerate(market.tokens):
             self.tokens[token] = (market, index)
+
+    def change_market(self, condition_id: str, **changes: object) -> Market:
+        """Replace a market's tick, or whether it is open, and keep its book."""
+        market = replace(self.markets[condition_id], **changes)  # type: ignore[arg-type]
+        self.markets[condition_id] = market
+        for index, token in enumerate(market.tokens):
+            self.tokens[token] = (market, index)
+        return market
 
     def book_opening(self) -> None:
         """Book the opening balances of the installation's wallet that are not booked yet."""
@@ -145,5 +165,7 @@ class Paper:
             self.store.clear()
         self.agenda.clear()
         self.faults.clear()
-        self.feed = "live"
+        self.feed.switch("live")
+        self.engine.restart(0, 0)
+        self.clock_offset = 0
         self.load()

@@ -8,13 +8,22 @@ an fsync (milliseconds) on every order for that.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 Value = str | int | None
 Row = sqlite3.Row
 
+_SPOT_ORDERS = """
+CREATE TABLE IF NOT EXISTS spot_orders (
+    number INTEGER PRIMARY KEY, client_id TEXT NOT NULL, symbol TEXT NOT NULL,
+    side TEXT NOT NULL, type TEXT NOT NULL, status TEXT NOT NULL, price INTEGER NOT NULL,
+    quantity INTEGER NOT NULL, executed INTEGER NOT NULL, quote INTEGER NOT NULL,
+    fill_price INTEGER NOT NULL, wallet TEXT NOT NULL, at_ms INTEGER NOT NULL,
+    ledger_id TEXT NOT NULL UNIQUE);
+CREATE INDEX IF NOT EXISTS spot_orders_by_client_id ON spot_orders (client_id);
+"""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS api_keys (
@@ -31,8 +40,10 @@ CREATE TABLE IF NOT EXISTS orders (
     owner TEXT NOT NULL, condition_id TEXT NOT NULL, token TEXT NOT NULL, side TEXT NOT NULL,
     type TEXT NOT NULL, price INTEGER NOT NULL, shares INTEGER NOT NULL, matched INTEGER NOT NULL,
     reserve INTEGER NOT NULL, status TEXT NOT NULL, expiration INTEGER NOT NULL,
-    created_ms INTEGER NOT NULL);
+    created_ms INTEGER NOT NULL, budget INTEGER, due_ms INTEGER NOT NULL DEFAULT 0,
+    fate TEXT NOT NULL DEFAULT '');
 CREATE INDEX IF NOT EXISTS live_orders ON orders (wallet) WHERE status = 'LIVE';
+CREATE INDEX IF NOT EXISTS reserving_orders ON orders (wallet) WHERE reserve > 0;
 CREATE TABLE IF NOT EXISTS posts (order_id TEXT PRIMARY KEY, count INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS trades (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, condition_id TEXT NOT NULL,
@@ -73,12 +84,27 @@ CREATE TABLE IF NOT EXISTS approvals (
     PRIMARY KEY (wallet, token, spender)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS spot_prices (
     symbol TEXT PRIMARY KEY, price INTEGER NOT NULL, pinned INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS spot_orders (
-    number INTEGER PRIMARY KEY, client_id TEXT NOT NULL UNIQUE, symbol TEXT NOT NULL,
-    side TEXT NOT NULL, type TEXT NOT NULL, status TEXT NOT NULL, price INTEGER NOT NULL,
-    quantity INTEGER NOT NULL, executed INTEGER NOT NULL, quote INTEGER NOT NULL,
-    fill_price INTEGER NOT NULL, wallet TEXT NOT NULL, at_ms INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS market_changes (
+    condition_id TEXT PRIMARY KEY, tick INTEGER NOT NULL, accepting INTEGER NOT NULL,
+    closed INTEGER NOT NULL) WITHOUT ROWID;
 """
+
+_UPGRADES = (
+    (
+        "orders", "fate",
+        "ALTER TABLE orders ADD COLUMN budget INTEGER",
+        "ALTER TABLE orders ADD COLUMN due_ms INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE orders ADD COLUMN fate TEXT NOT NULL DEFAULT ''",
+    ),
+    (
+        "spot_orders", "ledger_id",
+        "ALTER TABLE spot_orders RENAME TO old_spot_orders",
+        _SPOT_ORDERS,
+        "INSERT INTO spot_orders SELECT *, client_id FROM old_spot_orders",
+        "DROP TABLE old_spot_orders",
+    ),
+)  # fmt: skip
+"""(table, its newest column, what brings an older file there)."""
 
 _KEPT_ON_RESET = ("meta", "api_keys", "nonces", "deployed")
 
@@ -93,7 +119,16 @@ class Store:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA cache_size = -4000")
-        self._db.executescript(_SCHEMA)
+        self._after: list[Callable[[], None]] = []
+        self._upgrade()
+        self._db.executescript(_SCHEMA + _SPOT_ORDERS)
+
+    def _upgrade(self) -> None:
+        """Bring a file of an earlier release to the present columns."""
+        for table, newest, *statements in _UPGRADES:
+            columns = {str(row["name"]) for row in self.all(f"PRAGMA table_info({table})")}
+            if columns and newest not in columns:
+                self._db.executescript(";".join(["BEGIN", *statements, "COMMIT"]))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -105,9 +140,20 @@ class Store:
         try:
             yield
         except BaseException:
+            self._after.clear()
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+        calls, self._after = self._after, []
+        for call in calls:
+            call()
+
+    def after_commit(self, call: Callable[[], None]) -> None:
+        """Call something once what is being written is committed; never when it is rolled back."""
+        if self._db.in_transaction:
+            self._after.append(call)
+        else:
+            call()
 
     def write(self, statement: str, *values: Value) -> int:
         """Run one statement and give the row number it inserted, or the count of rows it changed."""

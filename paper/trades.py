@@ -1,30 +1,39 @@
 """Trades: from the match to the last posting, and how the venue shows them.
 
-A trade is MATCHED at once, MINED after half of the settlement time and CONFIRMED at its end, when the
-balances move; one that fails goes MATCHED, RETRYING, FAILED and moves nothing.
+A trade is MATCHED at once and takes its other steps evenly until the end of the settlement time. Balances
+move with CONFIRMED; a trade that fails moves nothing.
 """
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from functools import partial
 
 from eth_hash.auto import keccak
 
+from paper import events
 from paper import ledger as accounts
-from paper import money
 from paper.agenda import now_ms
 from paper.book import opposite
 from paper.encoding import to_hex
-from paper.faults import SLOW_SETTLEMENT_MS, Fate
+from paper.faults import SLOW_SETTLEMENT_MS, Fate, Outcome
 from paper.ledger import COLLATERAL, Leg, move
-from paper.markets import OUTCOMES, Market
+from paper.markets import Market
 from paper.money import UNIT
 from paper.rules import anonymous
 from paper.state import Paper
 from paper.store import Row
 
 NOBODY = "00000000-0000-0000-0000-000000000000"
+OUTCOMES: tuple[Outcome, ...] = ("settles", "fails", "retries")
+"""As the column `fails` counts them."""
+STEPS: dict[Outcome, tuple[str, ...]] = {
+    "settles": ("MATCHED", "MINED", "CONFIRMED"),
+    "fails": ("MATCHED", "MINED", "RETRYING", "FAILED"),
+    "retries": ("MATCHED", "RETRYING", "MINED", "CONFIRMED"),
+}
+FINAL = ("CONFIRMED", "FAILED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +87,7 @@ def record(
     fee = market.fee(deal.shares, deal.price) if taker.signer else 0
     paper.store.write(
         "INSERT INTO trades VALUES (NULL" + ", ?" * 26 + ")",
-        trade_id, market.condition_id, "MATCHED", int(fate.fails), at, at, settle,
+        trade_id, market.condition_id, "MATCHED", OUTCOMES.index(fate.outcome), at, at, settle,
         to_hex(keccak(b"trade " + trade_id.encode())),
         taker.order_id, taker.signer, taker.wallet, taker.owner,
         market.tokens[deal.index], deal.side, deal.shares, deal.price, deal.collateral, fee,
@@ -90,46 +99,59 @@ def record(
     book.last_price = deal.price if first else UNIT - deal.price
     book.last_side = deal.side if first else opposite(deal.side)
     book.changed_ms = at
-    schedule(paper, trade_id, at, settle)
+    events.tell_trade(paper, trade_id)
+    schedule(paper, trade_id, fate.outcome, at, settle)
     return trade_id
 
 
-def schedule(paper: Paper, trade_id: str, matched_ms: int, settle_ms: int) -> None:
-    """Put both steps of a trade's settlement on the agenda."""
-    paper.agenda.at((matched_ms + settle_ms) // 2, lambda: mine(paper, trade_id))
-    paper.agenda.at(settle_ms, lambda: settle(paper, trade_id))
+def schedule(
+    paper: Paper, trade_id: str, outcome: Outcome, matched_ms: int, settle_ms: int
+) -> None:
+    """Put the steps of a trade's settlement on the agenda."""
+    steps = len(STEPS[outcome]) - 1
+    for step in range(1, steps):
+        due = matched_ms + (settle_ms - matched_ms) * step // steps
+        paper.agenda.at(due, partial(advance, paper, trade_id, step))
+    paper.agenda.at(settle_ms, partial(settle, paper, trade_id))
 
 
 def resume(paper: Paper) -> None:
     """Put every unsettled trade back on the agenda, after a start."""
     for row in paper.store.all("SELECT * FROM trades WHERE status NOT IN ('CONFIRMED', 'FAILED')"):
-        schedule(paper, row["id"], row["matched_ms"], row["settle_ms"])
+        outcome = OUTCOMES[row["fails"]]
+        schedule(paper, row["id"], outcome, row["matched_ms"], row["settle_ms"])
 
 
-def mine(paper: Paper, trade_id: str) -> None:
-    """Take a trade's first step; does nothing when it is past that."""
+def advance(paper: Paper, trade_id: str, step: int) -> None:
+    """Take a trade's step before the last; does nothing when it is past that."""
     with paper.store.transaction():
-        paper.store.write(
-            "UPDATE trades SET status = CASE fails WHEN 1 THEN 'RETRYING' ELSE 'MINED' END,"
-            " updated_ms = ? WHERE id = ? AND status = 'MATCHED'",
-            now_ms(), trade_id,
-        )  # fmt: skip
+        row = paper.store.one("SELECT * FROM trades WHERE id = ?", trade_id)
+        if row is None or row["status"] in FINAL:
+            return
+        steps = STEPS[OUTCOMES[row["fails"]]]
+        if row["status"] not in steps or steps.index(row["status"]) < step:
+            _move(paper, trade_id, steps[step])
 
 
 def settle(paper: Paper, trade_id: str) -> None:
     """Take a trade's last step: post it to the ledger, or let it fail; does nothing when done."""
     with paper.store.transaction():
         row = paper.store.one("SELECT * FROM trades WHERE id = ?", trade_id)
-        if row is None or row["status"] in ("CONFIRMED", "FAILED"):
+        if row is None or row["status"] in FINAL:
             return
         legs = _legs(row)
-        fails = row["fails"] or not _is_covered(paper, legs)
-        paper.store.write(
-            "UPDATE trades SET status = ?, updated_ms = ? WHERE id = ?",
-            "FAILED" if fails else "CONFIRMED", now_ms(), trade_id,
-        )  # fmt: skip
-        if not fails:
-            paper.ledger.post("trade", trade_id, now_ms(), legs)
+        if OUTCOMES[row["fails"]] == "fails" or not _is_covered(paper, legs):
+            _move(paper, trade_id, "FAILED")
+            return
+        _move(paper, trade_id, "CONFIRMED")
+        paper.ledger.post("trade", trade_id, now_ms(), legs)
+
+
+def _move(paper: Paper, trade_id: str, status: str) -> None:
+    paper.store.write(
+        "UPDATE trades SET status = ?, updated_ms = ? WHERE id = ?", status, now_ms(), trade_id
+    )
+    events.tell_trade(paper, trade_id)
 
 
 def _legs(row: Row) -> list[Leg]:
@@ -162,28 +184,3 @@ def _is_covered(paper: Paper, legs: list[Leg]) -> bool:
         change >= 0 or paper.ledger.balance(account, asset) + change >= 0
         for (account, asset), change in changes.items()
     )
-
-
-def show(paper: Paper, row: Row, signer: str) -> dict[str, object]:
-    """Show a trade as GET /data/trades has it, to the owner of either side."""
-    market, index = paper.tokens[row["token"]]
-    _, maker_index = paper.tokens[row["maker_token"]]
-    mined = row["status"] in ("MINED", "CONFIRMED")
-    maker = {
-        "order_id": row["maker_order"], "owner": row["maker_owner"],
-        "maker_address": row["maker_wallet"], "matched_amount": money.text(row["shares"]),
-        "price": money.text(row["maker_price"]), "fee_rate_bps": "0",
-        "asset_id": row["maker_token"], "outcome": OUTCOMES[maker_index],
-        "outcome_index": maker_index, "side": row["maker_side"],
-    }  # fmt: skip
-    return {
-        "id": row["id"], "taker_order_id": row["taker_order"], "market": market.condition_id,
-        "asset_id": row["token"], "side": row["side"], "size": money.text(row["shares"]),
-        "fee_rate_bps": "0", "price": money.text(row["price"]),
-        "status": "TRADE_STATUS_" + row["status"], "match_time": str(row["matched_ms"] // 1000),
-        "last_update": str(row["updated_ms"] // 1000), "outcome": OUTCOMES[index],
-        "bucket_index": 0, "owner": row["taker_owner"], "maker_address": row["taker_wallet"],
-        "transaction_hash": row["hash"] if mined else "", "err_msg": None,
-        "maker_orders": [maker],
-        "trader_side": "TAKER" if row["taker_signer"] == signer else "MAKER",
-    }  # fmt: skip

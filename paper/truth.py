@@ -21,15 +21,16 @@ ORDER BY number, part
 """
 _SPOT_ORDERS = """
 SELECT spot_orders.*, COALESCE(count, 0) AS posts
-FROM spot_orders LEFT JOIN posts ON order_id = client_id WHERE wallet = ? ORDER BY number
+FROM spot_orders LEFT JOIN posts ON order_id = ledger_id WHERE wallet = ? ORDER BY number
 """
 
 
 def ledger(paper: Paper) -> dict[str, object]:
     """Give orders (one row per order id), trades (one per fill), balances, splits and merges.
 
-    Amounts are plain decimal text, in shares or whole units; a spot order's id is its client id, its
-    price the limit or, for a MARKET order, the price it was filled at.
+    Amounts are plain decimal text, in shares or whole units; a spot order's id is its client id,
+    with #2 and so on when that was used again; its price is the limit or, for a MARKET order, the
+    price it was filled at.
     """
     wallet = paper.settings.wallet
     spot = paper.store.all(_SPOT_ORDERS, (wallet,))
@@ -39,7 +40,7 @@ def ledger(paper: Paper) -> dict[str, object]:
          "posts": row["posts"]}
         for row in paper.store.all(_ORDERS, (wallet,))
     ] + [
-        {"id": row["client_id"], "assetId": row["symbol"], "side": row["side"],
+        {"id": row["ledger_id"], "assetId": row["symbol"], "side": row["side"],
          "size": money.text(row["quantity"], SPOT_DECIMALS),
          "price": money.text(row["price"] or row["fill_price"], SPOT_DECIMALS),
          "posts": row["posts"]}
@@ -51,7 +52,7 @@ def ledger(paper: Paper) -> dict[str, object]:
          "price": money.text(row["price"]), "status": row["status"]}
         for row in paper.store.all(_TRADES, (wallet,))
     ] + [
-        {"id": str(row["number"]), "orderId": row["client_id"], "assetId": row["symbol"],
+        {"id": str(row["number"]), "orderId": row["ledger_id"], "assetId": row["symbol"],
          "side": row["side"], "size": money.text(row["executed"], SPOT_DECIMALS),
          "price": money.text(row["fill_price"], SPOT_DECIMALS), "status": "CONFIRMED"}
         for row in spot

@@ -14,7 +14,10 @@ from tests.paper_process import PaperProcess, environment_for, running_paper
 
 OWNER_KEY = "0x" + "a7" * 32
 OWNER = Account.from_key(OWNER_KEY).address
-FAST = {"PAPER_SETTLE_SECONDS": "0.2", "PAPER_TIMEOUT_SECONDS": "0.3", "PAPER_GENERATOR": "0"}
+FAST = {
+    "PAPER_SETTLE_SECONDS": "0.2", "PAPER_TIMEOUT_SECONDS": "0.3", "PAPER_DELAY_SECONDS": "0.3",
+    "PAPER_GENERATOR": "0",
+}  # fmt: skip
 
 
 def client_on(url: str, key: str = OWNER_KEY, wallet: str | None = None) -> SecureClient:

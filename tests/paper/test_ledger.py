@@ -12,23 +12,20 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from paper import orders, trades
+from paper import resting, trades
 from paper.addresses import adapter_for
 from paper.book import BUY, SELL
+from paper.entries import Entry, accept, check_funds, fills_of
 from paper.errors import Refused
 from paper.execution import Conversion, Reverted, execute
 from paper.faults import Fate
-from paper.keys import ApiKey
 from paper.ledger import COLLATERAL, Ledger, move
 from paper.money import UNIT
-from paper.payloads import PostedOrder
 from paper.settings import read_settings
-from paper.signatures import SignedOrder
 from paper.state import Paper
 from paper.store import Store
+from paper.trades import Party
 from tests.paper.conftest import OWNER
-
-ZERO = "0x" + "00" * 32
 
 
 @contextmanager
@@ -103,10 +100,10 @@ def _do(paper, market, number, kind, index, cents, size, fails) -> None:
         paper.ledger.set_balance(wallet, market.tokens[index], size * UNIT, 0)
     elif kind == "cross":
         paper.book_of(market).replace({price: size * UNIT}, {})
-        orders.match_resting(paper, market.condition_id)
+        resting.match_resting(paper, market.condition_id)
     elif kind == "cancel":
         live = paper.store.all("SELECT id FROM orders WHERE status = 'LIVE'")
-        orders.cancel(paper, OWNER, [row["id"] for row in live])
+        resting.cancel(paper, OWNER, [row["id"] for row in live])
     else:
         side = (BUY if fails else SELL) if kind == "rest" else kind
         _place(paper, market, number, side, index, price, size, kind == "rest", fails)
@@ -115,22 +112,16 @@ def _do(paper, market, number, kind, index, cents, size, fails) -> None:
 def _place(paper, market, number, side, index, price, size, rests, fails) -> None:
     """Place an order past the signature check, which is tested elsewhere."""
     shares, amount = size * UNIT, size * price
-    maker, taker = (shares, amount) if side == SELL else (amount, shares)
     wallet = paper.settings.wallet
-    signed = SignedOrder(
-        number, wallet, wallet, int(market.tokens[index]), maker, taker, side, 3, number, ZERO, ZERO,
-        b"",
+    entry = Entry(
+        f"0x{number}", Party(f"0x{number}", wallet, "key", OWNER), market, index, side,
+        "GTC" if rests else "FAK", price, shares, shares if side == SELL else amount,
+        amount if side == BUY and not rests else None,
+        fate=Fate(outcome="fails" if fails else "settles"),
     )  # fmt: skip
-    posted = PostedOrder(signed, "key", "GTC" if rests else "FAK", 0, False)
-    book = paper.book_of(market)
     try:
-        fills = orders._fills(posted, book, index, price)
-        fees = sum(market.fee(fill.shares, fill.offer.price) for fill in fills)
-        orders._check_funds(paper, posted, market, fees)
+        fills = fills_of(paper, entry)
+        check_funds(paper, entry, fills)
     except Refused:
         return
-    with paper.store.transaction():
-        orders._accept(
-            paper, ApiKey("key", OWNER, "", ""), posted, (market, index), (f"0x{number}", price),
-            fills, Fate(fails=fails),
-        )  # fmt: skip
+    accept(paper, entry, fills)

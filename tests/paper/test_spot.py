@@ -9,6 +9,13 @@ from binance_common.configuration import ConfigurationRestAPI
 from binance_common.errors import BadRequestError, UnauthorizedError
 from binance_sdk_spot.spot import Spot
 
+from paper.errors import SpotRefused
+from paper.settings import read_settings
+from paper.spot import place
+from paper.state import Paper
+from paper.truth import ledger
+from tests.paper.conftest import OWNER
+
 
 def spot_on(url: str, secret: str = "paper-secret"):
     return Spot(
@@ -74,11 +81,34 @@ def test_what_the_filters_or_the_balance_refuse(spot, quantity, code):
     assert refused.value.status_code == code
 
 
-def test_the_same_client_id_is_taken_once(paper, spot):
-    sell(spot, client_id="once")
-    with pytest.raises(BadRequestError, match="Duplicate order sent"):
-        sell(spot, client_id="once")
-    assert paper.ledger()["orders"][0]["posts"] == 2
+def test_the_client_id_of_an_ended_order_is_forgotten(paper, spot):
+    """Binance refuses a client id only while an order with it is open."""
+    first, second = sell(spot, client_id="again"), sell(spot, "0.002", client_id="again")
+    assert second.order_id != first.order_id
+    orders = paper.ledger()["orders"]
+    assert [(o["id"], o["size"], o["posts"]) for o in orders] == [
+        ("again", "0.001", 1), ("again#2", "0.002", 1),
+    ]  # fmt: skip
+    assert [t["orderId"] for t in paper.ledger()["trades"]] == ["again", "again#2"]
+    found = spot.get_order(symbol="BTCUSDT", orig_client_order_id="again").data()
+    assert found.order_id == second.order_id
+
+
+def test_the_client_id_of_an_open_order_is_refused(home):
+    """Every order of ours ends at once, so an open one is written by hand."""
+    query = {
+        "symbol": "BTCUSDT", "side": "SELL", "type": "MARKET", "quantity": "1",
+        "newClientOrderId": "open",
+    }  # fmt: skip
+    settings = read_settings({"PAPER_OWNER": OWNER, "POLYTRADER_HOME": str(home)})
+    paper = Paper(settings)
+    place(paper, query)
+    paper.store.write("UPDATE spot_orders SET status = 'NEW'")
+    with pytest.raises(SpotRefused) as refused:
+        place(paper, query)
+    assert (refused.value.code, refused.value.text) == (-2010, "Duplicate order sent.")
+    assert [(o["id"], o["posts"]) for o in ledger(paper)["orders"]] == [("open", 2)]
+    paper.store.close()
 
 
 def test_an_unknown_order_and_a_wrong_signature(paper, spot):

@@ -1,0 +1,45 @@
+"""What happens to a market while it lives: it pauses, closes, or gets another tick."""
+
+from __future__ import annotations
+
+from paper.agenda import now_ms
+from paper.book import BUY, SELL
+from paper.markets import Market
+from paper.resting import cancel_all_in
+from paper.state import Paper
+
+TICKS = (100_000, 10_000, 5_000, 2_500, 1_000, 100)
+"""The venue's tick sizes, in millionths."""
+
+
+def change_state(paper: Paper, market: Market, accepting: bool, closed: bool) -> None:
+    """Open, pause or close a market; a closed one has no orders left."""
+    with paper.store.transaction():
+        market = paper.change_market(market.condition_id, accepting=accepting, closed=closed)
+        _save(paper, market)
+        if closed:
+            cancel_all_in(paper, market.condition_id, "CANCELED_MARKET_RESOLVED")
+            paper.book_of(market).replace({}, {})
+            paper.save_book(market.condition_id)
+
+
+def change_tick(paper: Paper, market: Market, tick: int) -> None:
+    """Set the tick; others' orders that are off it leave the book, ours stay."""
+    book = paper.book_of(market)
+    on_tick = {
+        side: {price: size for price, size in book.others[side].items() if not price % tick}
+        for side in (BUY, SELL)
+    }
+    with paper.store.transaction():
+        market = paper.change_market(market.condition_id, tick=tick)
+        _save(paper, market)
+        book.replace(on_tick[BUY], on_tick[SELL])
+        book.changed_ms = now_ms()
+        paper.save_book(market.condition_id)
+
+
+def _save(paper: Paper, market: Market) -> None:
+    paper.store.write(
+        "INSERT OR REPLACE INTO market_changes VALUES (?, ?, ?, ?)",
+        market.condition_id, market.tick, int(market.accepting), int(market.closed),
+    )  # fmt: skip
