@@ -123,8 +123,8 @@ UNSHARED: Final = frozenset({"clob", "weight"})
 """What a 429 to one call does not close to all others."""
 
 # Each bucket is how much is in it, and since when. All of them take it, or none does.
-# ARGV: the time or '', '1' if urgent, and for each bucket, packed as doubles since that takes
-# half the time: its rate and burst, the amount to put in and the most it may then hold.
+# ARGV: the time or '', '1' if urgent, and for each bucket, packed as doubles, which is quicker:
+# its rate and burst, the amount to put in and the most it may then hold.
 _TAKE = Script("""
 local now = tonumber(ARGV[1])
 if not now then
