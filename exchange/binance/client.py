@@ -33,6 +33,7 @@ _CODES: dict[int, RejectionCode] = {
 _NEW_ORDER_REJECTED = -2010
 _TEXTS: tuple[tuple[str, RejectionCode], ...] = (
     ("duplicate order", RejectionCode.DUPLICATED),
+    ("immediately match and take", RejectionCode.POST_ONLY),
     ("insufficient balance", RejectionCode.NOT_ENOUGH_BALANCE),
     ("market is closed", RejectionCode.MARKET_CLOSED),
     ("not permitted", RejectionCode.NOT_ALLOWED),

@@ -1,19 +1,18 @@
 """`BinanceExchange`: the port over Binance spot.
 
-Addresses of the API: developers.binance.com, spot REST. Our orders are LIMIT with time in
-force IOC, what the port calls FAK. Spot settles at once: every trade is confirmed.
+Addresses of the API: developers.binance.com, spot REST. Orders are LIMIT, with time in force
+IOC for what the port calls FAK. Spot settles at once: every trade is confirmed.
 """
 
 import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 import structlog
 
-from exchange.binance import wire
+from exchange.binance import terms, wire
 from exchange.binance.client import (
     CANCEL_REJECTED,
     DEFAULT_BASE_URL,
@@ -21,11 +20,13 @@ from exchange.binance.client import (
     BinanceClient,
     Trouble,
 )
-from exchange.errors import OutcomeUnknown, Rejected, Unavailable
-from exchange.quantising import is_on_grid
+from exchange.binance.market_data import MarketData
+from exchange.binance.records import Records
+from exchange.errors import ExchangeError, OutcomeUnknown, Rejected, Unavailable
 from exchange.types import (
     Acknowledgement,
     InstrumentInfo,
+    OpenOrder,
     OrderReport,
     OrderRequest,
     Quote,
@@ -36,15 +37,14 @@ from exchange.types import (
 
 log = structlog.get_logger(__name__)
 
-_SYMBOLS_IN_ADDRESS = 100
-_UNKNOWN_SYMBOL = -1121
 _LONGEST_ID = 36
 
 
 class BinanceExchange:
     """Spot symbols on Binance, its testnet, or the paper exchange's spot side.
 
-    Satisfies `exchange.port.Exchange`; quotes and instruments need no key.
+    Satisfies `exchange.port.Exchange`; quotes and instruments need no key. `symbols` are
+    those whose trades `wallet_trades` asks for, besides the ones described.
     """
 
     def __init__(
@@ -54,41 +54,19 @@ class BinanceExchange:
         api_secret: str = "",
         *,
         timeout_ms: int = 5000,
+        symbols: Iterable[str] = (),
     ) -> None:
         self._client = BinanceClient(base_url, api_key, api_secret, timeout_ms)
+        self._market_data = MarketData(self._client)
+        self._records = Records(self._client, self._market_data, tuple(symbols))
 
     def instrument(self, symbol: str) -> InstrumentInfo:
         """Describe a spot symbol from its exchange filters."""
-        try:
-            described = self._client.public("/api/v3/exchangeInfo", {"symbol": symbol})
-            market = described["symbols"][0]
-            filters = {entry["filterType"]: entry for entry in market["filters"]}
-            return InstrumentInfo(
-                symbol=str(market["symbol"]),
-                venue="binance",
-                tick_size=wire.decimal(filters["PRICE_FILTER"]["tickSize"]),
-                min_quantity=wire.decimal(filters["LOT_SIZE"]["minQty"]),
-                quantity_step=wire.decimal(filters["LOT_SIZE"]["stepSize"]),
-                base_asset=str(market["baseAsset"]),
-                quote_asset=str(market["quoteAsset"]),
-                question=f"{market['baseAsset']}/{market['quoteAsset']}",
-                accepting_orders=market["status"] == "TRADING",
-            )
-        except Trouble as trouble:
-            raise trouble.of_reading() from None
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise Unavailable(f"Binance's description of {symbol} is unreadable: {error}") from None
+        return self._market_data.instrument(symbol)
 
     def quotes(self, symbols: Iterable[str]) -> Mapping[str, Quote]:
         """Return best bid and ask of many symbols in one request; unknown ones are left out."""
-        wanted = list(dict.fromkeys(symbols))
-        if not wanted:
-            return {}
-        rows, now = self._tickers(wanted), datetime.now(UTC)
-        try:
-            return {row["symbol"]: wire.quote(row, now) for row in rows if row["symbol"] in wanted}
-        except (KeyError, TypeError, ValueError) as error:
-            raise Unavailable(f"Binance's prices are unreadable: {error}") from None
+        return self._market_data.quotes(symbols)
 
     def refresh_balance(self, asset: str) -> None:
         """Nothing to do: its balances are no cache."""
@@ -100,29 +78,22 @@ class BinanceExchange:
         """Name an order; the id is ours (`newClientOrderId`), no request is made.
 
         The id ends in the symbol, which Binance wants beside it in every look-up. The
-        request's own signature carries the time and is made when it is posted.
+        request's own signature carries the time and is made when it is posted. The least
+        notional is checked where the symbol was described before.
         """
         order_id = f"pt{secrets.token_hex(8)}-{request.symbol}"
         if len(order_id) > _LONGEST_ID:
             raise Rejected(
                 RejectionCode.UNKNOWN_INSTRUMENT, f"{request.symbol} is too long for a spot symbol"
             )
-        if request.quantity <= 0 or not is_on_grid(request.price, request.tick_size):
+        info = self._market_data.described.get(request.symbol)
+        if info is not None and request.quantity * request.price < info.min_notional:
             raise Rejected(
-                RejectionCode.TICK_SIZE,
-                f"expected a positive quantity at a multiple of {request.tick_size}, "
+                RejectionCode.MIN_SIZE,
+                f"expected an order of at least {info.min_notional} {info.quote_asset}, "
                 f"found {request.quantity} at {request.price}",
             )
-        order = {
-            "symbol": request.symbol,
-            "side": request.side.upper(),
-            "type": "LIMIT",
-            "timeInForce": "IOC",
-            "quantity": f"{request.quantity.normalize():f}",  # no zeros of a column's 20 decimals
-            "price": f"{request.price.normalize():f}",
-            "newClientOrderId": order_id,
-            "newOrderRespType": "RESULT",
-        }
+        order = terms.order(request, order_id)
         return SignedOrder(order_id, json.dumps(order, separators=(",", ":")))
 
     def post(self, signed: SignedOrder) -> Acknowledgement:
@@ -143,48 +114,65 @@ class BinanceExchange:
             raise OutcomeUnknown(f"Binance's answer is unreadable: {error}") from None
         return Acknowledgement(signed.order_id, "open" if report.status == "open" else "matched")
 
+    @property
+    def largest_batch(self) -> int:
+        """Spot takes orders singly."""
+        return 1
+
+    def post_many(self, signed: Sequence[SignedOrder]) -> list[Acknowledgement | ExchangeError]:
+        """Send one order, and return what `post` would raise."""
+        if len(signed) > self.largest_batch:
+            raise ValueError(f"expected at most {self.largest_batch} order, found {len(signed)}")
+        results: list[Acknowledgement | ExchangeError] = []
+        for order in signed:
+            try:
+                results.append(self.post(order))
+            except ExchangeError as error:
+                results.append(error)
+        return results
+
     def cancel(self, order_id: str) -> bool:
         """Cancel a resting order; `False` where Binance says that it no longer rests."""
-        question = {"symbol": wire.symbol_of(order_id), "origClientOrderId": order_id}
         try:
-            self._client.signed("DELETE", "/api/v3/order", question)
+            self._client.signed("DELETE", "/api/v3/order", wire.question(order_id))
         except Trouble as trouble:
             if trouble.code in (CANCEL_REJECTED, NO_SUCH_ORDER):
                 return False
             raise trouble.of_writing() from None
         return True
 
+    def cancel_many(self, order_ids: Sequence[str]) -> Mapping[str, bool]:
+        """Cancel one after the other; those after the first trouble are left out."""
+        said: dict[str, bool] = {}
+        for order_id in dict.fromkeys(order_ids):
+            try:
+                said[order_id] = self.cancel(order_id)
+            except ExchangeError as error:
+                if not said:
+                    raise
+                log.warning("binance_cancels_unclear", order_id=order_id, error=str(error))
+                break
+        return said
+
     def find_order(self, order_id: str) -> OrderReport | None:
         """Look an order up by our id; `None` only when Binance says it does not exist."""
-        row = self._order_row(order_id)
-        try:
-            return None if row is None else wire.order_report(row, order_id)
-        except (KeyError, TypeError, ValueError) as error:
-            raise Unavailable(f"Binance's order {order_id} is unreadable: {error}") from None
+        return self._records.find_order(order_id)
+
+    def open_orders(self) -> list[OpenOrder]:
+        """Return every resting order of the account, of all symbols."""
+        return self._records.open_orders()
 
     def trades(self, order_id: str, trade_ids: Sequence[str]) -> list[TradeReport]:
         """Return the fills of an order; `trade_ids` narrows them, the request is the same."""
-        row = self._order_row(order_id)
-        if row is None:
-            return []
-        question = {"symbol": row["symbol"], "orderId": row["orderId"], "limit": 1000}
-        try:
-            rows = self._client.signed("GET", "/api/v3/myTrades", question)
-            if not rows:
-                return []
-            info = self.instrument(str(row["symbol"]))
-            found = [
-                wire.trade_report(entry, order_id, info.base_asset, info.quote_asset)
-                for entry in rows
-            ]
-        except Trouble as trouble:
-            raise trouble.of_reading() from None
-        except (KeyError, TypeError, ValueError) as error:
-            raise Unavailable(f"Binance's trades of {order_id} are unreadable: {error}") from None
-        for report, note in found:
-            if note:
-                log.warning("binance_fee_in_other_asset", trade_id=report.trade_id, fee=note)
-        return [report for report, _ in found if not trade_ids or report.trade_id in trade_ids]
+        return self._records.trades(order_id, trade_ids)
+
+    def wallet_trades(self, after: datetime) -> list[TradeReport]:
+        """Return the fills since a moment, of the symbols this adapter was told of."""
+        return self._records.wallet_trades(after)
+
+    def server_time(self) -> datetime:
+        """Return Binance's clock."""
+        return self._market_data.server_time()
 
     def balance(self, asset: str) -> Decimal:
         """Return what is held of an asset, locked in orders or not."""
@@ -198,30 +186,3 @@ class BinanceExchange:
         except (KeyError, TypeError, ValueError) as error:
             raise Unavailable(f"Binance's balances are unreadable: {error}") from None
         return Decimal(0)
-
-    def _tickers(self, symbols: Sequence[str]) -> list[Mapping[str, Any]]:
-        if len(symbols) <= _SYMBOLS_IN_ADDRESS:
-            try:
-                return list(self._client.public("/api/v3/ticker/bookTicker", {"symbols": symbols}))
-            except Trouble as trouble:
-                if trouble.code != _UNKNOWN_SYMBOL:
-                    raise trouble.of_reading() from None
-            if len(symbols) == 1:
-                return []
-        # Too many for an address, or an unknown one among them, which fails them all.
-        try:
-            return list(self._client.public("/api/v3/ticker/bookTicker"))
-        except Trouble as trouble:
-            raise trouble.of_reading() from None
-
-    def _order_row(self, order_id: str) -> Mapping[str, Any] | None:
-        question = {"symbol": wire.symbol_of(order_id), "origClientOrderId": order_id}
-        try:
-            row = self._client.signed("GET", "/api/v3/order", question)
-        except Trouble as trouble:
-            if trouble.code == NO_SUCH_ORDER:
-                return None
-            raise trouble.of_reading() from None
-        if not isinstance(row, Mapping):
-            raise Unavailable(f"expected order {order_id}, found {type(row).__name__}")
-        return row
