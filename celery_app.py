@@ -79,6 +79,7 @@ app.conf.beat_schedule = {
         "schedule": 600.0,
         "options": {"expires": 600},
     },
+    "tell of alerts": {"task": "operations.notify", "schedule": 5.0, "options": {"expires": 5}},
     "manage positions": {
         "task": "strategy.sweep",
         "schedule": 3.0,
@@ -106,9 +107,10 @@ def warm_up_and_watch(sender: object, **_: object) -> None:
     warming.start()
     amqp = getattr(getattr(sender, "app", None), "amqp", None)
     if amqp is not None and "trailing" in amqp.queues.consume_from:
+        from strategy import managing
         from trailing.monitor import Watchdog
 
-        Watchdog().start()
+        Watchdog(managing.work).start()
 
 
 @worker_shutdown.connect

@@ -232,9 +232,13 @@ def confirm(row: Transaction, report: SplitReport) -> None:
             reason="",
         ):
             return
-        for asset, position in positions.items():
-            change = -row.quantity if asset == instrument.quote_asset else row.quantity
-            ledger.post(position, "split", f"transaction {row.pk}", matched=change, settled=change)
+        changes = [
+            ledger.Change(
+                asset, -row.quantity if asset == instrument.quote_asset else row.quantity, "chain"
+            )
+            for asset in positions
+        ]
+        ledger.post(positions, "split", f"transaction {row.pk}", changes)
         _pending(positions, instrument, row.quantity, -1)
         for mint in row.mints.filter(status="sent"):
             mint.move("confirmed", closed_at=now, reason="")

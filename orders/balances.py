@@ -9,9 +9,11 @@ from django.db.models import Q
 from django.utils import timezone
 
 from exchange.errors import ExchangeError
-from orders import ledger
+from orders import hand_trades, ledger
 from orders.models import Entry, Fill, Order, Position
 from orders.venues import venue
+from polytrader.alerts import raise_alert
+from polytrader.models import Alert
 from polytrader.numbers import plain
 
 log = structlog.get_logger()
@@ -43,6 +45,10 @@ def compare(asset: str, venue_name: str) -> bool:
     """
     last_seen = _last_entry(asset)
     balance = _balance(asset, venue_name)
+    if _differs(asset, balance):
+        hand_trades.read(venue_name)  # a trade made by hand explains it, and is booked as one
+        if _last_entry(asset) != last_seen:
+            return False
     with transaction.atomic():
         position = ledger.lock([asset], venue_name)[asset]
         is_new = position.compared_at is None
@@ -51,11 +57,16 @@ def compare(asset: str, venue_name: str) -> bool:
         if balance != position.settled and not is_new and not _is_believed(position, balance):
             return False
         difference = balance - position.settled
+        if difference and not is_new and _is_alarmed(position, balance):
+            return False
         now = timezone.now()
         if difference:
             kind = "opening" if is_new else "outside"
-            ledger.post(position, kind, now.isoformat(), matched=difference, settled=difference)
+            change = ledger.Change(asset, difference, "outside")
+            ledger.post({asset: position}, kind, now.isoformat(), [change])
             log.info("balance_booked", asset=asset, kind=kind, difference=plain(difference))
+            if not is_new:
+                _tell(asset, difference, balance)
         Position.objects.filter(pk=position.pk).update(
             venue_balance=balance,
             compared_at=now,
@@ -64,6 +75,39 @@ def compare(asset: str, venue_name: str) -> bool:
             doubted_at=None,
         )
     return True
+
+
+def _differs(asset: str, balance: Decimal) -> bool:
+    position = Position.objects.filter(asset=asset, compared_at__isnull=False).first()
+    return position is not None and position.settled != balance
+
+
+def _is_alarmed(position: Position, balance: Decimal) -> bool:
+    """Whether a difference stands beside trades that the venue denies: then it is never adopted."""
+    denied = Alert.objects.filter(kind="unexplained_difference", resolved_at=None)
+    references = position.entries.filter(kind__in=["match", "settle"]).values("reference")
+    ours = {row["reference"].rpartition("/")[2] for row in references.order_by("-pk")[:1000]}
+    subjects = {
+        subject.removeprefix("trade ") for subject in denied.values_list("subject", flat=True)
+    }
+    if not ours & subjects:
+        return False
+    raise_alert(
+        "unexplained_difference",
+        f"asset {position.asset}",
+        f"the venue holds {plain(balance)}, our book {plain(position.settled)}, and trades of ours"
+        " are denied; the difference is not booked. Resolve the alerts of those trades to book it",
+    )
+    return True
+
+
+def _tell(asset: str, difference: Decimal, balance: Decimal) -> None:
+    kind = "deposit" if difference > 0 else "withdrawal"
+    raise_alert(
+        "outside_movement",
+        f"asset {asset}",
+        f"a {kind} of {plain(abs(difference))} from outside was booked; {plain(balance)} are held",
+    )
 
 
 def _balance(asset: str, venue_name: str) -> Decimal:

@@ -1,6 +1,12 @@
-"""Posting to positions: each change once, with what caused it, both sides of a trade together."""
+"""Posting to positions: each change once, with what caused it, in entries that balance.
 
-from collections.abc import Iterable
+What the wallet gains in an asset, the venue, the fees, the chain or the outside
+lose: over all accounts every posting adds up to nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 
 from django.db.models import F
@@ -25,26 +31,58 @@ def lock(assets: Iterable[str], venue: str) -> dict[str, Position]:
     return {row.asset: row for row in rows}
 
 
-def post(
-    position: Position, kind: str, reference: str, *, matched: Decimal, settled: Decimal
-) -> bool:
-    """Post one entry and move the position by it; `False` when it is posted already.
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What the wallet gains (or loses, below 0) of an asset, and the account it comes from."""
 
-    The caller holds the position's lock.
+    asset: str
+    amount: Decimal
+    against: str
+
+
+def post(
+    positions: Mapping[str, Position],
+    kind: str,
+    reference: str,
+    changes: Sequence[Change],
+    *,
+    matched: int = 1,
+    settled: int = 1,
+) -> bool:
+    """Post these changes together and move the positions by them; `False` when posted already.
+
+    `matched` and `settled` say how often the amounts count for each of the two: 1, 0
+    or -1. The caller holds the positions' locks (`lock`).
     """
-    _, is_new = Entry.objects.get_or_create(
-        position=position,
-        kind=kind,
-        reference=reference,
-        defaults={"matched_change": matched, "settled_change": settled},
-    )
-    if is_new:
-        Position.objects.filter(pk=position.pk).update(
-            matched=F("matched") + matched,
-            settled=F("settled") + settled,
-            updated_at=timezone.now(),
+    amounts: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for change in changes:
+        amounts[change.asset, "wallet"] += change.amount
+        amounts[change.asset, change.against] -= change.amount
+    ids = [position.pk for position in positions.values()]
+    posted = Entry.objects.filter(position_id__in=ids, kind=kind, reference=reference)
+    if posted.exists():
+        return False
+    Entry.objects.bulk_create(
+        Entry(
+            position=positions[asset],
+            account=account,
+            kind=kind,
+            reference=reference,
+            matched_change=amount * matched,
+            settled_change=amount * settled,
         )
-    return is_new
+        for (asset, account), amount in amounts.items()
+        if amount
+    )
+    now = timezone.now()
+    for (asset, account), amount in amounts.items():
+        if account == "wallet" and amount:
+            Position.objects.filter(pk=positions[asset].pk).update(
+                matched=F("matched") + amount * matched,
+                settled=F("settled") + amount * settled,
+                updated_at=now,
+            )
+    return True
 
 
 def amount_of(side: str, quantity: Decimal, price: Decimal) -> Decimal:
@@ -58,18 +96,21 @@ def amount_of(side: str, quantity: Decimal, price: Decimal) -> Decimal:
     )
 
 
-def _changes(instrument: Instrument, fill: Fill) -> dict[str, Decimal]:
-    """What a fill moves, per asset; the fee is always taken in the quote asset."""
-    notional = amount_of(fill.order.side, fill.quantity, fill.price)
-    if fill.order.side == "sell":
-        return {
-            instrument.base_asset: -fill.quantity,
-            instrument.quote_asset: notional - fill.fee,
-        }
-    return {
-        instrument.base_asset: fill.quantity,
-        instrument.quote_asset: -notional - fill.fee,
-    }
+def changes_of(
+    instrument: Instrument,
+    side: str,
+    quantity: Decimal,
+    price: Decimal,
+    fee: Decimal,
+    fee_asset: str = "",
+) -> list[Change]:
+    """What a trade moves; the fee is taken in the quote asset unless another is named."""
+    sign = -1 if side == "sell" else 1
+    return [
+        Change(instrument.base_asset, quantity * sign, "venue"),
+        Change(instrument.quote_asset, amount_of(side, quantity, price) * -sign, "venue"),
+        Change(fee_asset or instrument.quote_asset, -fee, "fees"),
+    ]
 
 
 def post_match(fill: Fill) -> None:
@@ -88,15 +129,10 @@ def post_failure(fill: Fill) -> None:
 
 
 def _post_fill(fill: Fill, kind: str, *, matched: int, settled: int) -> None:
-    instrument = fill.order.instrument
-    changes = _changes(instrument, fill)
-    positions = lock(changes, instrument.venue)
-    reference = f"{fill.order.order_id}/{fill.trade_id}"
-    for asset, change in changes.items():
-        post(
-            positions[asset],
-            kind,
-            reference,
-            matched=change * matched,
-            settled=change * settled,
-        )
+    order = fill.order
+    changes = changes_of(
+        order.instrument, order.side, fill.quantity, fill.price, fill.fee, fill.fee_asset
+    )
+    positions = lock((change.asset for change in changes), order.instrument.venue)
+    reference = f"{order.order_id}/{fill.trade_id}"
+    post(positions, kind, reference, changes, matched=matched, settled=settled)

@@ -1,4 +1,4 @@
-"""Planning: an intent becomes a trade, a leg and a planned order, within what can be sold."""
+"""Planning: an intent becomes a trade, its legs and planned orders, within what can be sold."""
 
 import random
 from collections.abc import Iterable, Sequence
@@ -10,17 +10,13 @@ from typing import cast
 from django.utils import timezone
 
 from exchange.quantising import limit_price, quantise_quantity, spot_limit_price
-from exchange.types import Side
-from orders import balances, ledger
+from exchange.types import OrderType, Side
+from orders import balances, fees, ledger
 from orders.models import Instrument, Leg, Order, Position, Trade
 
 FIRST_RETRY = timedelta(milliseconds=200)
 LONGEST_RETRY = timedelta(seconds=2)
 WAIT_FOR_SHARES = timedelta(seconds=2)
-BELOW_MINIMUM = "less than the venue's minimum order"
-NO_MORE_HELD = "no more is held"
-MAX_REJECTIONS = 8
-"""Refusals of one exit before it needs a person; an unmatched order is not one."""
 
 
 def lock_positions(instruments: Iterable[Instrument]) -> None:
@@ -49,6 +45,27 @@ class ExitRequest:
     mint_after_sell: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class LegRequest:
+    """One leg of a signal, its numbers already on the venue's grids."""
+
+    instrument: Instrument
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    order_type: OrderType = "GTC"
+    post_only: bool = False
+    expires_at: datetime | None = None
+
+
+class NotSellable(Exception):
+    """A leg needs more than is free; `index` is the leg's place, the text says how much is there."""
+
+    def __init__(self, index: int, text: str) -> None:
+        super().__init__(text)
+        self.index = index
+
+
 def open_exits(requests: Sequence[ExitRequest]) -> list[tuple[Trade, Order | None]]:
     """Make the trade of each exit with its first order planned, in a handful of statements.
 
@@ -60,15 +77,15 @@ def open_exits(requests: Sequence[ExitRequest]) -> list[tuple[Trade, Order | Non
         Trade(purpose="exit", strategy=r.strategy, mint_after_sell=r.mint_after_sell)
         for r in requests
     )
-    free: dict[str, Decimal] = {}
+    free = Free()
     legs, orders = [], []
     now = timezone.now()
     for request, trade in zip(requests, trades, strict=True):
         wanted = request.quantity
         if wanted is None:
-            wanted = _held(request.instrument, request.side)
+            wanted = held(request.instrument, request.side)
         leg = Leg(trade=trade, instrument=request.instrument, side=request.side, quantity=wanted)
-        order = _first_order(leg, request.best_price, free, now)
+        order = _first_order(leg, request.best_price, free)
         leg.attempts, leg.next_attempt_at = (0, now) if order is None else (1, None)
         legs.append(leg)
         orders.append(order)
@@ -77,103 +94,143 @@ def open_exits(requests: Sequence[ExitRequest]) -> list[tuple[Trade, Order | Non
     return list(zip(trades, orders, strict=True))
 
 
-def _first_order(
-    leg: Leg, best_price: Decimal, free: dict[str, Decimal], now: datetime
-) -> Order | None:
-    """The first order of a new leg; takes what it needs from `free`, the sellable per asset."""
-    instrument = leg.instrument
-    asset = instrument.base_asset if leg.side == "sell" else instrument.quote_asset
-    if asset not in free:
-        position = Position.objects.filter(asset=asset).first()
-        free[asset] = Decimal(0) if position is None else position.sellable()
-    limit = _limit(instrument, cast(Side, leg.side), best_price)
-    can_take = free[asset] if leg.side == "sell" else free[asset] / limit
-    quantity = quantise_quantity(min(leg.quantity, can_take), instrument.quantity_step)
-    if quantity < instrument.min_quantity or quantity <= 0:
-        return None
-    free[asset] -= quantity if leg.side == "sell" else quantity * limit
-    return Order(
-        leg=leg,
-        instrument=instrument,
-        side=leg.side,
-        quantity=quantity,
-        price=limit,
-        next_look_at=now,
+def open_trade(trade: Trade, requests: Sequence[LegRequest]) -> list[Order]:
+    """Save a trade with these legs and one planned order for each, all or nothing.
+
+    Raises `NotSellable` for the first leg that takes more than is free after the
+    legs before it. The caller holds the positions' locks and rolls back then.
+    """
+    free = Free()
+    trade.save()
+    legs = []
+    for index, r in enumerate(requests):
+        taken = free.take(r.instrument, r.side, r.price, r.quantity)
+        if taken < r.quantity:
+            needed = r.quantity * cost_per_unit(r.instrument, r.side, r.price)
+            raise NotSellable(
+                index,
+                f"needs {_plain(needed)}, but only"
+                f" {_plain(free.of(asset_taken(r.instrument, r.side)))} is sellable now",
+            )
+        legs.append(
+            Leg(
+                trade=trade,
+                instrument=r.instrument,
+                side=r.side,
+                quantity=r.quantity,
+                price=r.price,
+                order_type=r.order_type,
+                post_only=r.post_only,
+                expires_at=r.expires_at,
+                attempts=1,
+            )
+        )
+    Leg.objects.bulk_create(legs)
+    return Order.objects.bulk_create(
+        _order(leg, leg.quantity, cast(Decimal, leg.price)) for leg in legs
     )
 
 
-def plan_next(leg: Leg, best_price: Decimal) -> Order | None:
-    """Plan the next order of a leg for what remains, at the then best price.
+def plan(leg: Leg, quantity: Decimal, price: Decimal) -> Order | None:
+    """Plan the next order of a leg; `None` when less than that is free after all.
 
-    Returns `None`, with the reason and the next attempt noted on the leg, when
-    too little can be sold now. The caller holds the positions' locks.
+    The caller holds the leg's and the positions' locks.
     """
-    instrument = leg.instrument
-    remaining = leg.quantity - leg.matched_quantity()
-    limit = _limit(instrument, cast(Side, leg.side), best_price)
-    can_take = _affordable(instrument, leg.side, limit)
-    quantity = quantise_quantity(min(remaining, can_take), instrument.quantity_step)
-    if quantity < instrument.min_quantity or quantity <= 0:
-        _wait_or_end(leg, remaining, can_take)
+    if Free().take(leg.instrument, leg.side, price, quantity) < quantity:
         return None
-    leg.note(attempts=leg.attempts + 1, next_attempt_at=None)
-    return Order.objects.create(
+    leg.note(attempts=leg.attempts + 1, next_attempt_at=None, reason="")
+    order = _order(leg, quantity, price)
+    order.save()
+    return order
+
+
+class Free:
+    """What can be sold per asset, less what was taken from it here. Hold the positions' locks."""
+
+    def __init__(self) -> None:
+        self._left: dict[str, Decimal] = {}
+
+    def of(self, asset: str) -> Decimal:
+        """How much of an asset is sellable."""
+        if asset not in self._left:
+            position = Position.objects.filter(asset=asset).first()
+            self._left[asset] = Decimal(0) if position is None else position.sellable()
+        return self._left[asset]
+
+    def take(self, instrument: Instrument, side: str, price: Decimal, wanted: Decimal) -> Decimal:
+        """Take what an order of so much needs; less is given back, unchanged, than wanted if short.
+
+        Returns the largest quantity on the grid that can be taken; takes it only if it
+        is an order's size.
+        """
+        asset = asset_taken(instrument, side)
+        per_unit = cost_per_unit(instrument, side, price)
+        quantity = quantise_quantity(
+            min(wanted, self.of(asset) / per_unit), instrument.quantity_step
+        )
+        if quantity >= instrument.min_quantity:
+            self._left[asset] -= quantity * per_unit
+        return quantity
+
+
+def asset_taken(instrument: Instrument, side: str) -> str:
+    """What an order of this side takes from the wallet."""
+    return instrument.base_asset if side == "sell" else instrument.quote_asset
+
+
+def cost_per_unit(instrument: Instrument, side: str, price: Decimal) -> Decimal:
+    """How much of that one unit takes: itself, or its price with the fee on top."""
+    if side == "sell":
+        return Decimal(1)
+    return price + fees.most_per_unit(instrument, side, price)
+
+
+def _first_order(leg: Leg, best_price: Decimal, free: Free) -> Order | None:
+    """The first order of a new exit; takes what it needs from `free`."""
+    instrument = leg.instrument
+    limit = sweep_limit(instrument, cast(Side, leg.side), best_price)
+    quantity = free.take(instrument, leg.side, limit, leg.quantity)
+    if quantity < instrument.min_quantity or quantity <= 0:
+        return None
+    return _order(leg, quantity, limit)
+
+
+def _order(leg: Leg, quantity: Decimal, price: Decimal) -> Order:
+    return Order(
         leg=leg,
-        instrument=instrument,
+        instrument=leg.instrument,
         side=leg.side,
         quantity=quantity,
-        price=limit,
+        price=price,
+        fee_per_unit=fees.most_per_unit(leg.instrument, leg.side, price),
+        order_type=leg.order_type,
+        post_only=leg.post_only,
+        expires_at=leg.expires_at,
         next_look_at=timezone.now(),
     )
 
 
-def _limit(instrument: Instrument, side: Side, best_price: Decimal) -> Decimal:
+def sweep_limit(instrument: Instrument, side: Side, best_price: Decimal) -> Decimal:
+    """How far an exit follows the market from its best price."""
     to_limit = limit_price if instrument.venue == "polymarket" else spot_limit_price
     return to_limit(side, best_price, instrument.tick_size)
 
 
 def retry_later(leg: Leg, reason: str) -> None:
-    """Note when the leg is due again: 0.2 s growing to 2 s, with jitter."""
-    steps = min(leg.attempts, 10)
-    wait = min(FIRST_RETRY * 1.5**steps, LONGEST_RETRY)
+    """Have the leg looked at again: after 0.2 s growing to 2 s, with jitter."""
+    ask_again(leg, min(FIRST_RETRY * 1.5 ** min(leg.attempts, 10), LONGEST_RETRY), reason)
+
+
+def ask_again(leg: Leg, wait: timedelta, reason: str) -> None:
+    """Have the position manager look at a leg after a wait, give or take a fifth."""
     jitter = 0.8 + 0.4 * random.random()  # noqa: S311 - spreads retries, keeps no secret
     leg.note(next_attempt_at=timezone.now() + wait * jitter, reason=reason)
 
 
-def _held(instrument: Instrument, side: str) -> Decimal:
-    return balances.held(instrument.base_asset if side == "sell" else instrument.quote_asset)
+def held(instrument: Instrument, side: str) -> Decimal:
+    """How much of what this side takes the wallet holds, settled or settling."""
+    return balances.held(asset_taken(instrument, side))
 
 
-def _affordable(instrument: Instrument, side: str, limit: Decimal) -> Decimal:
-    asset = instrument.base_asset if side == "sell" else instrument.quote_asset
-    position = Position.objects.filter(asset=asset).first()
-    if position is None:
-        return Decimal(0)
-    sellable = position.sellable()
-    return sellable if side == "sell" else sellable / limit
-
-
-def _wait_or_end(leg: Leg, remaining: Decimal, can_take: Decimal) -> None:
-    """Decide what a leg does that cannot be ordered now: wait for shares, or end as it is."""
-    instrument = leg.instrument
-    if remaining < instrument.min_quantity:
-        end_with_remainder(leg, remaining, BELOW_MINIMUM)
-        return
-    held = _held(instrument, leg.side)
-    if held < instrument.min_quantity and leg.side == "sell":
-        end_with_remainder(leg, remaining, NO_MORE_HELD)
-        return
-    reason = f"waiting: only {can_take.normalize():f} free now, the rest is settling or reserved"
-    leg.note(next_attempt_at=timezone.now() + WAIT_FOR_SHARES, reason=reason)
-
-
-def end_with_remainder(leg: Leg, remaining: Decimal, why: str) -> None:
-    """End a leg that cannot go on: `done` where only dust or nothing held is left, else `failed`."""
-    if leg.matched_quantity() == 0:
-        leg.move("failed", reason=f"nothing was sold: {why}")
-        return
-    if leg.orders.filter(fills__status="matched").exists():
-        leg.note(next_attempt_at=timezone.now() + WAIT_FOR_SHARES, reason="settling")
-        return
-    is_dust = remaining < leg.instrument.min_quantity or why in (BELOW_MINIMUM, NO_MORE_HELD)
-    leg.move("done" if is_dust else "failed", reason=f"{remaining.normalize():f} remain: {why}")
+def _plain(number: Decimal) -> str:
+    return f"{number.normalize():f}"

@@ -7,7 +7,8 @@ Locks are taken in one order: leg, order, fill, positions.
 """
 
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -19,83 +20,161 @@ from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from exchange.errors import ExchangeError
-from exchange.types import OrderReport, Quote, TradeReport
-from orders import instruments, ledger, planning, sending
-from orders.models import LIVE_ORDER_STATES, Fill, Instrument, Leg, Order
+from exchange.types import OrderReport, TradeReport
+from orders import cancelling, ledger, planning, sending
+from orders.models import LIVE_ORDER_STATES, Fill, Leg, Order
 from orders.venues import venue, venue_of
+from polytrader.alerts import raise_alert
+from polytrader.bells import ring
+from polytrader.points import point
 
 log = structlog.get_logger()
 
 IN_FLIGHT = timedelta(seconds=2)
-RESTING = timedelta(seconds=5)
 SETTLING = timedelta(seconds=1)
 BATCH = 20
+LARGE_BATCH = 500
+"""Of rows that are asked about together."""
+
+MANY = 5
+"""From so many on, one list of all answers more quickly than a question each."""
+
 SHORT_WAIT = timedelta(seconds=1)
 LONGEST_SWEEP = timedelta(seconds=5)
 
 
-def claim_due(rows: models.QuerySet[Any], column: str, ahead: timedelta) -> list[Any]:
+def claim_due(
+    rows: models.QuerySet[Any], column: str, ahead: timedelta, batch: int = BATCH
+) -> list[Any]:
     """Claim up to a batch of due rows by moving `column` ahead; a row is claimed by one worker."""
     now = timezone.now()
     with transaction.atomic():
         due = list(
             rows.filter(**{f"{column}__lte": now})
             .select_for_update(skip_locked=True, of=("self",))
-            .order_by(column)[:BATCH]
+            .order_by(column)[:batch]
         )
-        model = rows.model
-        model._base_manager.filter(pk__in=[row.pk for row in due]).update(**{column: now + ahead})
+        if due:
+            model = rows.model
+            claimed = model._base_manager.filter(pk__in=[row.pk for row in due])
+            claimed.update(**{column: now + ahead})
     return due
 
 
 def sweep() -> int:
-    """Do whatever is due: send, look up, settle, plan again. Returns how many rows were touched."""
-    planned = claim_due(Order.objects.filter(status="planned"), "next_look_at", IN_FLIGHT)
-    for order in planned:
-        _safely(sending.send, order.pk)
-    flying = Order.objects.filter(Q(status__in=["sent", "open"]) | Q(is_late=True))
-    flying = flying.select_related("instrument", "leg")
+    """Do whatever is due: send, look up, settle. Returns how many rows were touched."""
+    planned = claim_due(
+        Order.objects.filter(status="planned"), "next_look_at", IN_FLIGHT, LARGE_BATCH
+    )
+    _safely(sending.send_all, [order.pk for order in planned])
+    return len(planned) + _look_at_due() + _settle_due()
+
+
+def _look_at_due() -> int:
+    orders = Order.objects.select_related("instrument", "leg")
+    flying = orders.filter(Q(status="sent") | Q(is_late=True))
     flying_due = claim_due(flying, "next_look_at", IN_FLIGHT)
     for order in flying_due:
         _safely(look, order)
-    settling = Fill.objects.filter(status="matched").select_related("order__instrument")
-    settling_due = claim_due(settling, "next_look_at", SETTLING)
-    for order_pk in {fill.order_id for fill in settling_due}:
-        _safely(settle, order_pk)
-    legs = claim_due(
-        Leg.objects.filter(status="working").select_related("instrument"),
-        "next_attempt_at",
-        IN_FLIGHT,
+    resting = claim_due(
+        orders.filter(status="open"), "next_look_at", sending.RESTING, LARGE_BATCH * 2
     )
-    for order_pk in advance(legs):
-        _safely(sending.send, order_pk)
-    return len(planned) + len(flying_due) + len(settling_due) + len(legs)
+    for order in _changed(resting):
+        _safely(look, order)
+    return len(flying_due) + len(resting)
+
+
+def _changed(resting: Sequence[Order]) -> Iterable[Order]:
+    """Those of the resting orders that a list of the venue's does not show just as we know them."""
+    by_venue = defaultdict(list)
+    for order in resting:
+        by_venue[order.instrument.venue].append(order)
+    for name, orders in by_venue.items():
+        listed: Mapping[str, Decimal] = {}
+        if len(orders) > MANY:
+            try:
+                listed = {o.order_id: o.matched_quantity for o in venue(name).open_orders()}
+            except ExchangeError as error:
+                log.warning("orders_not_listed", venue=name, error=str(error))
+                continue
+        for order in orders:
+            is_quiet = order.cancel_requested_at is None
+            if not is_quiet or listed.get(order.order_id or "") != order.matched_quantity:
+                yield order
+
+
+def _settle_due() -> int:
+    settling = Fill.objects.filter(status="matched").select_related("order__instrument")
+    due = claim_due(settling, "next_look_at", SETTLING, LARGE_BATCH)
+    by_venue = defaultdict(list)
+    for fill in due:
+        by_venue[fill.order.instrument.venue].append(fill)
+    for name, fills in by_venue.items():
+        left = _settled_by_list(name, fills) if len(fills) > MANY else fills
+        for order_pk in {fill.order_id for fill in left}:
+            _safely(settle, order_pk)
+    return len(due)
+
+
+def _settled_by_list(name: str, fills: Sequence[Fill]) -> list[Fill]:
+    """Settle what one list of the wallet's trades speaks of; the fills that it does not."""
+    since = min(fill.matched_at for fill in fills) - timedelta(seconds=5)
+    try:
+        trades = venue(name).wallet_trades(since)
+    except ExchangeError as error:
+        log.warning("trades_not_listed", venue=name, error=str(error))
+        return []
+    told = {(trade.trade_id, trade.order_id.lower()): trade for trade in trades}
+    unknown = []
+    for fill in fills:
+        trade = told.get((fill.trade_id, (fill.order.order_id or "").lower()))
+        if trade is None:
+            unknown.append(fill)
+        else:
+            _safely(lambda pair: _settle_fill(*pair), (fill, trade))
+    return unknown
 
 
 def sweep_until_idle() -> int:
-    """Sweep, and stay for whatever falls due within a second: retries after 0.2 s need no message."""
+    """Sweep, and stay for whatever falls due within a second."""
+    return until_idle(sweep, next_due)
+
+
+def until_idle(work: Callable[[], int], next_due: Callable[[], datetime | None]) -> int:
+    """Work, and stay for whatever falls due within a second: short waits need no message."""
     started_at = timezone.now()
     ends_at = started_at + SHORT_WAIT
-    touched = sweep()
+    touched = work()
     while (due_at := next_due()) is not None and due_at < ends_at:
         if timezone.now() > started_at + LONGEST_SWEEP:
             break
         time.sleep(max(0.02, (due_at - timezone.now()).total_seconds()))
-        touched += sweep()
+        touched += work()
     return touched
 
 
 def next_due() -> datetime | None:
-    """When the next row of ours falls due; `None` when nothing is going on."""
+    """When the next order or fill falls due; `None` when nothing is going on."""
     moments = [
         Order.objects.filter(status__in=LIVE_ORDER_STATES).aggregate(at=Min("next_look_at"))["at"],
         Fill.objects.filter(status="matched").aggregate(at=Min("next_look_at"))["at"],
-        Leg.objects.filter(status="working").aggregate(at=Min("next_attempt_at"))["at"],
     ]
     return min((moment for moment in moments if moment is not None), default=None)
 
 
-def _safely(action: Any, argument: Any) -> None:
+def look_now(order_ids: Sequence[str]) -> int:
+    """Look at these orders of ours at once, by the venue's ids; how many of them are ours."""
+    mine = Order.objects.filter(order_id__in=order_ids).select_related("instrument", "leg")
+    count = 0
+    for order in mine:
+        count += 1
+        if order.status in ("sent", "open") or order.is_late:
+            _safely(look, order)
+        _safely(settle, order.pk)
+    return count
+
+
+def _safely(action: Callable[[Any], object], argument: Any) -> None:
     """The rim of the loop over rows: one row's trouble is not the others'."""
     try:
         action(argument)
@@ -119,10 +198,14 @@ def look(order: Order) -> None:
     except ExchangeError as error:
         order.note(reason=f"the venue does not answer: {error}")
         return
+    point("order_looked_up")
     if report is None:
         _unknown_to_the_venue(order)
         return
     _apply(order, report, trades)
+    is_unwanted = order.cancel_requested_at is not None or order.is_late
+    if report.status == "open" and is_unwanted:
+        cancelling.ask_the_venue(order)
 
 
 def _unknown_to_the_venue(order: Order) -> None:
@@ -132,40 +215,81 @@ def _unknown_to_the_venue(order: Order) -> None:
     elif order.acknowledged_at is not None:
         log.error("order_not_listed", order=order.pk, id=order.order_id)
         order.note(reason="the venue took this order but does not list it; looking on")
+        raise_alert(
+            "unexplained_difference",
+            f"order {order.pk}",
+            "the venue acknowledged this order but does not list it; its reservation stands",
+        )
 
 
 def _apply(order: Order, report: OrderReport, trades: Sequence[TradeReport]) -> None:
     """Book the trades, then move the order; an order is closed only with all its trades booked."""
     for trade in trades:
         book(order, trade)
+    point("trades_booked")
     booked = sum((t.quantity for t in trades), start=Decimal(0))
     with transaction.atomic():
         leg = Leg.objects.select_for_update().get(pk=order.leg_id)
         # Only what is booked frees its reservation: trades may be listed later than the match.
-        order.note(matched_quantity=Greatest("matched_quantity", Value(booked)))
+        order.note(
+            matched_quantity=Greatest("matched_quantity", Value(booked)),
+            venue_status=report.venue_status or report.status,
+        )
         order.refresh_from_db(fields=["matched_quantity"])
-        if report.status == "open" and order.status == "sent":
-            order.move("open", next_look_at=timezone.now() + RESTING)
-        elif report.status == "open":
-            order.note(next_look_at=timezone.now() + RESTING)
-        is_settled_matter = report.status in ("cancelled", "invalid") or booked > 0
-        if report.status in ("open", "delayed") or not is_settled_matter:
+        if not _is_over(order, report, booked):
+            if report.status == "open":
+                _rests(order)
             return
-        if booked < report.matched_quantity:
-            return  # its trades are not all listed yet
         if order.is_late:
             order.note(is_late=False, reason="taken by the venue after it was closed; booked")
             return
-        is_full = order.matched_quantity >= order.quantity
-        reason = "" if is_full else "the rest found no match and was killed"
-        if order.move(
-            "filled" if is_full else "cancelled", closed_at=timezone.now(), reason=reason
-        ):
-            log.info("order_closed", order=order.pk, id=order.order_id, status=order.status)
-            if order.matched_quantity < order.quantity:
-                planning.retry_later(leg, "partly sold; the rest is offered again")
-            else:
-                leg.note(next_attempt_at=timezone.now() + SETTLING, reason="settling")
+        _close(order, leg, report)
+        point("order_closed")
+    ring("strategy.sweep", queue="manage-position")
+
+
+def _is_over(order: Order, report: OrderReport, booked: Decimal) -> bool:
+    """Whether the book is done with an order and all of its trades are booked."""
+    if booked < report.matched_quantity:
+        return False  # its trades are not all listed yet
+    if report.status in ("cancelled", "invalid"):
+        return True
+    if report.status == "matched":
+        return booked > 0
+    # A delayed order that found nothing: of those that cannot rest, nothing is left.
+    return report.venue_status.upper() == "UNMATCHED" and order.order_type in ("FAK", "FOK")
+
+
+def _rests(order: Order) -> None:
+    now = timezone.now()
+    at = now + sending.RESTING
+    if order.status == "sent":
+        order.move("open", next_look_at=at, acknowledged_at=order.acknowledged_at or now)
+    else:
+        order.note(next_look_at=at)
+
+
+def _close(order: Order, leg: Leg, report: OrderReport) -> None:
+    is_full = order.matched_quantity >= order.quantity
+    reason = "" if is_full else _why_not_full(order, report)
+    to = "filled" if is_full else "cancelled"
+    if not order.move(to, closed_at=timezone.now(), reason=reason):
+        return
+    log.info("order_closed", order=order.pk, id=order.order_id, status=order.status)
+    if is_full:
+        leg.note(next_attempt_at=timezone.now(), reason="settling")
+    elif order.cancel_requested_at is not None:
+        leg.note(next_attempt_at=timezone.now())
+    else:
+        planning.retry_later(leg, "partly done; the rest is offered again")
+
+
+def _why_not_full(order: Order, report: OrderReport) -> str:
+    if order.cancel_requested_at is not None:
+        return "cancelled by request"
+    if order.order_type in ("FAK", "FOK"):
+        return "the rest found no match and was killed"
+    return f"the venue ended it: {report.venue_status or report.status}"
 
 
 def book(order: Order, trade: TradeReport) -> None:
@@ -181,11 +305,14 @@ def book(order: Order, trade: TradeReport) -> None:
                 "quantity": trade.quantity,
                 "price": trade.price,
                 "fee": trade.fee,
+                "fee_asset": trade.fee_asset,
                 "matched_at": trade.matched_at,
                 "transaction_hash": trade.transaction_hash,
+                "venue_status": trade.status,
             },
         )
         if is_new:
+            point("fill_made")
             ledger.post_match(fill)
     _settle_fill(fill, trade)
 
@@ -209,89 +336,40 @@ def settle(order_pk: int) -> None:
 
 def _settle_fill(fill: Fill, trade: TradeReport) -> None:
     if trade.status not in ("confirmed", "failed"):
+        if trade.status != fill.venue_status and fill.status == "matched":
+            fill.note(venue_status=trade.status)
+        return
+    if fill.status != "matched":
         return
     with transaction.atomic():
-        moved = (
-            fill.move(
-                trade.status, closed_at=timezone.now(), transaction_hash=trade.transaction_hash
-            )
-            if fill.status == "matched"
-            else False
-        )
-        if not moved:
+        leg_pk = fill.order.leg_id
+        Leg.objects.select_for_update().get(pk=leg_pk)
+        if not fill.move(
+            trade.status,
+            closed_at=timezone.now(),
+            transaction_hash=trade.transaction_hash,
+            venue_status=trade.status,
+        ):
             return
-        Leg.objects.filter(pk=fill.order.leg_id, status="working").update(
-            next_attempt_at=timezone.now()
-        )
+        Leg.objects.filter(pk=leg_pk, status="working").update(next_attempt_at=timezone.now())
+        point("fill_closed")
         if trade.status == "confirmed":
             ledger.post_settlement(fill)
         else:
             ledger.post_failure(fill)
+            _failed(fill)
     log.info("fill_closed", fill=fill.pk, trade=fill.trade_id, status=fill.status)
+    ring("strategy.sweep", queue="manage-position")
 
 
-def advance(legs: Sequence[Leg]) -> list[int]:
-    """Take each due leg one step: done, waiting, or a new order planned at the then best price.
-
-    Returns the orders planned, to be sent.
-    """
-    if not legs:
-        return []
-    quotes = _quotes({leg.instrument for leg in legs})
-    planned = []
-    for leg in legs:
-        try:
-            order = _advance(leg, quotes.get(leg.instrument.symbol))
-        except Exception:
-            log.exception("leg_not_advanced", leg=leg.pk)
-            continue
-        if order is not None:
-            planned.append(order.pk)
-    return planned
-
-
-def _advance(leg: Leg, quote: Quote | None) -> Order | None:
-    with transaction.atomic():
-        leg = (
-            Leg.objects.select_for_update(of=("self",)).select_related("instrument").get(pk=leg.pk)
-        )
-        planning.lock_positions([leg.instrument])
-        if leg.status != "working" or leg.orders.live().exists():
-            return None
-        remaining = leg.quantity - leg.matched_quantity()
-        if remaining < max(leg.instrument.min_quantity, leg.instrument.quantity_step):
-            _finish(leg, remaining)
-            return None
-        if leg.instrument.is_closed:
-            planning.end_with_remainder(leg, remaining, "the market is closed")
-            return None
-        price = None if quote is None else (quote.bid if leg.side == "sell" else quote.ask)
-        if price is None:
-            planning.retry_later(leg, "no price on that side of the book; trying again")
-            return None
-        if price % leg.instrument.tick_size:
-            planning.retry_later(leg, "the tick size has changed; asking the venue")
-            leg.instrument.note(updated_at=timezone.now() - instruments.FRESH_FOR)
-            return None
-        return planning.plan_next(leg, price)
-
-
-def _finish(leg: Leg, remaining: Decimal) -> None:
-    """All is matched: done once all is settled too."""
-    if leg.orders.filter(fills__status="matched").exists():
-        leg.note(next_attempt_at=timezone.now() + SETTLING, reason="settling")
-    elif remaining > 0:
-        planning.end_with_remainder(leg, remaining, planning.BELOW_MINIMUM)
-    else:
-        leg.move("done", reason="", next_attempt_at=None)
-
-
-def _quotes(instruments: set[Instrument]) -> dict[str, Quote]:
-    """Fresh best prices of these instruments; those of a silent venue are left out."""
-    quotes: dict[str, Quote] = {}
-    for name in {i.venue for i in instruments}:
-        try:
-            quotes.update(venue(name).quotes([i.symbol for i in instruments if i.venue == name]))
-        except ExchangeError as error:
-            log.warning("no_prices", venue=name, error=str(error))
-    return quotes
+def _failed(fill: Fill) -> None:
+    """A trade that failed after its leg had ended has nobody left to repair it but a person."""
+    leg = fill.order.leg
+    leg.refresh_from_db(fields=["status"])
+    end = "it is sent again" if leg.status == "working" else "its leg has ended: look into it"
+    raise_alert(
+        "settlement_failed",
+        f"trade {fill.trade_id}",
+        f"{fill.quantity.normalize():f} at {fill.price.normalize():f} failed to settle; {end}",
+        order=fill.order_id,
+    )

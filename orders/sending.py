@@ -1,8 +1,10 @@
 """Sending: sign, commit the signed order with its id, then post; an outcome is looked up, not guessed."""
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import cast
 
 import structlog
@@ -15,13 +17,22 @@ from exchange.errors import (
     OtherOrderId,
     OutcomeUnknown,
     Rejected,
-    Unavailable,
 )
 from exchange.port import Exchange
-from exchange.types import OrderRequest, RejectionCode, Side, SignedOrder
-from orders import balances, instruments, planning
+from exchange.types import (
+    Acknowledgement,
+    OrderRequest,
+    OrderType,
+    RejectionCode,
+    Side,
+    SignedOrder,
+)
+from orders import balances, instruments, planning, starting
 from orders.models import Halt, Leg, Order
-from orders.venues import venue_of
+from orders.venues import venue, venue_of
+from polytrader.alerts import raise_alert
+from polytrader.bells import ring
+from polytrader.points import point
 
 log = structlog.get_logger()
 
@@ -34,71 +45,104 @@ UNDER_WAY_FOR = timedelta(seconds=15)
 DOUBT_FOR = timedelta(seconds=15)
 """How long a post without a clear answer may still be carried out (Binance's recvWindow is 5 s)."""
 
-FINAL_REFUSALS = (RejectionCode.MARKET_CLOSED,)
-"""Refusals that no repetition can change: they need a person."""
-
-PATIENT_REFUSALS = (
-    RejectionCode.NOT_ENOUGH_BALANCE,
-    RejectionCode.TICK_SIZE,
-    RejectionCode.NOT_ALLOWED,
-)
-"""Refusals that often pass: a balance, a tick or a clock that is behind."""
+RESTING = timedelta(seconds=5)
+"""How often an order in the book is looked at."""
 
 
 def send(order_pk: int) -> bool:
-    """Send one planned order; `False` when somebody else has claimed it or it cannot be signed.
+    """Send one planned order; `False` when somebody else has claimed it or it cannot be signed."""
+    return send_all([order_pk]) == 1
 
-    The claim, the id and the signed bytes are committed together before
-    anything goes out. From then on reconciling finds out what became of it.
+
+def send_all(order_pks: Sequence[int]) -> int:
+    """Send these planned orders, batched where the venue takes batches; how many were sent here.
+
+    The claims, the ids and the signed bytes are committed together before
+    anything goes out. From then on reconciling finds out what became of them.
     """
-    order = _claim(order_pk)
-    if order is None:
-        return False
-    post(order)
-    return True
+    claimed = _claim(order_pks)
+    point("orders_signed")
+    post_all(claimed)
+    return len(claimed)
 
 
-def send_at_once(order_pks: list[int]) -> None:
+def send_at_once(order_pks: Sequence[int]) -> "list[Future[None]]":
     """Send these orders from this process in the background; sweeps send what is left."""
-    for pk in order_pks:
-        _executor().submit(_send_in_thread, pk)
+    return [_executor().submit(_send_in_thread, part) for part in _parts(list(order_pks))]
 
 
-def _claim(order_pk: int) -> Order | None:
+def send_and_wait(order_pks: Sequence[int], seconds: float) -> None:
+    """Send these orders in the background, all in one batch, and wait a moment for the answers.
+
+    What is not answered by then stays `sent`: the post goes on without the caller.
+    """
+    wait([_executor().submit(_send_in_thread, list(order_pks))], timeout=seconds)
+
+
+def _parts(pks: list[int]) -> list[list[int]]:
+    """Spread a burst over the threads in batches; the first orders are on the wire first."""
+    size = min(15, max(1, -(-len(pks) // SENDERS)))
+    return [pks[at : at + size] for at in range(0, len(pks), size)]
+
+
+def _claim(order_pks: Sequence[int]) -> list[Order]:
+    """Sign planned orders and commit them as `sent`, in the given order."""
     with transaction.atomic():
-        order = (
+        rows = (
             Order.objects.select_for_update(skip_locked=True, of=("self",))
-            .select_related("instrument", "leg")
-            .filter(pk=order_pk, status="planned")
-            .first()
+            .select_related("instrument", "leg__trade")
+            .filter(pk__in=order_pks, status="planned")
+            .order_by("pk")
         )
-        if order is None or Halt.is_on():
-            return None
-        try:
-            signed = venue_of(order.instrument).sign(_request(order))
-        except Rejected as refusal:
-            _give_up_unsigned(order, refusal)
-            return None
-        except ExchangeError as error:
-            order.note(reason=f"cannot be signed: {error}", next_look_at=_soon())
-            log.error("order_not_signed", order=order.pk, error=str(error))
-            return None
-        order.move(
-            "sent",
-            order_id=signed.order_id,
-            payload=signed.payload,
-            sent_at=timezone.now(),
-            next_look_at=_soon(),
-        )
-    return order
+        orders = sorted(rows, key=lambda order: list(order_pks).index(order.pk))
+        if not orders or Halt.is_on():
+            return []
+        ready = {name: starting.may_send(name) for name in {o.instrument.venue for o in orders}}
+        signed = [order for order in orders if ready[order.instrument.venue] and _sign(order)]
+        point("orders_claimed")
+    return signed
+
+
+def _sign(order: Order) -> bool:
+    """Sign a claimed order and make it `sent` in the caller's transaction."""
+    valid_until = order.leg.trade.valid_until
+    is_late = valid_until is not None and valid_until < timezone.now()
+    if is_late or order.cancel_requested_at is not None:
+        _do_not_send(order, "its signal had expired before it could be sent" if is_late else "")
+        return False
+    try:
+        signed = venue_of(order.instrument).sign(_request(order))
+    except Rejected as refusal:
+        _give_up_unsigned(order, refusal)
+        return False
+    except ExchangeError as error:
+        order.note(reason=f"cannot be signed: {error}", next_look_at=_soon())
+        log.error("order_not_signed", order=order.pk, error=str(error))
+        return False
+    return order.move(
+        "sent",
+        order_id=signed.order_id,
+        payload=signed.payload,
+        sent_at=timezone.now(),
+        next_look_at=_soon(),
+    )
+
+
+def _do_not_send(order: Order, reason: str) -> None:
+    now = timezone.now()
+    leg = Leg.objects.select_for_update().get(pk=order.leg_id)
+    order.move("cancelled", reason=reason or "cancelled before it was sent", closed_at=now)
+    leg.note(cancel_requested_at=leg.cancel_requested_at or now, next_attempt_at=now, reason=reason)
 
 
 def _give_up_unsigned(order: Order, refusal: Rejected) -> None:
     """An order that can never be signed as it is makes room for one planned anew."""
     leg = Leg.objects.select_for_update().get(pk=order.leg_id)
-    order.move("cancelled", reason=f"cannot be signed: {refusal}", closed_at=timezone.now())
+    reason = f"cannot be signed: {refusal}"
+    order.move("cancelled", reason=reason, refusal=refusal.code, closed_at=timezone.now())
     log.error("order_not_signed", order=order.pk, error=str(refusal))
-    _after_refusal(leg, str(refusal.code), f"cannot be signed: {refusal}")
+    leg.note(rejections=leg.rejections + 1)
+    planning.retry_later(leg, reason)
 
 
 def post(order: Order) -> None:
@@ -107,23 +151,64 @@ def post(order: Order) -> None:
     Nothing happens while another post of it may be under way, or once the venue
     has said that it has it.
     """
-    assert order.order_id is not None
-    if Halt.is_on() or not _take_turn(order):
+    post_all([order])
+
+
+def post_all(orders: Sequence[Order]) -> None:
+    """Post committed orders, those of one venue in batches; each answer is read for itself."""
+    if not orders or Halt.is_on():
         return
-    exchange = venue_of(order.instrument)
-    try:
-        exchange.post(SignedOrder(order.order_id, order.payload))
-    except OtherOrderId as trouble:
-        _halt(order, trouble)
-    except Rejected as refusal:
-        order.note(answered_at=timezone.now())
-        _refused(order, refusal, exchange)
-    except Unavailable as trouble:
-        _no_answer(order, trouble, doubtful_until=order.doubtful_until)
-    except OutcomeUnknown as trouble:
-        _no_answer(order, trouble, doubtful_until=timezone.now() + DOUBT_FOR)
+    by_venue = sorted(orders, key=lambda order: order.instrument.venue)
+    for name, group in groupby(by_venue, key=lambda order: order.instrument.venue):
+        exchange, mine = venue(name), list(group)
+        size = exchange.largest_batch
+        for at in range(0, len(mine), size):
+            _post_batch(exchange, mine[at : at + size])
+
+
+def _post_batch(exchange: Exchange, orders: Sequence[Order]) -> None:
+    taken = [order for order in orders if _take_turn(order)]
+    point("turn_taken")
+    if len(taken) == 1:
+        answers = [_answer(exchange, taken[0])]
+    elif taken:
+        answers = exchange.post_many([_signed(order) for order in taken])
     else:
-        _acknowledged(order)
+        return
+    point("orders_posted")
+    for order, answer in zip(taken, answers, strict=True):
+        try:
+            _note(order, answer, exchange)
+        except Exception:
+            log.exception("answer_not_noted", order=order.pk)  # the look-up will find out
+        point("answer_noted")
+
+
+def _answer(exchange: Exchange, order: Order) -> Acknowledgement | ExchangeError:
+    try:
+        return exchange.post(_signed(order))
+    except ExchangeError as error:
+        return error
+
+
+def _signed(order: Order) -> SignedOrder:
+    is_urgent = order.leg.price is None or order.leg.role != "wanted"
+    return SignedOrder(cast(str, order.order_id), order.payload, is_urgent)
+
+
+def _note(order: Order, answer: Acknowledgement | ExchangeError, exchange: Exchange) -> None:
+    """Write down what the venue said of one order."""
+    if isinstance(answer, Acknowledgement):
+        _acknowledged(order, answer)
+    elif isinstance(answer, OtherOrderId):
+        _halt(order, answer)
+    elif isinstance(answer, Rejected):
+        order.note(answered_at=timezone.now())
+        _refused(order, answer, exchange)
+    elif isinstance(answer, OutcomeUnknown):
+        _no_answer(order, answer, doubtful_until=timezone.now() + DOUBT_FOR)
+    else:
+        _no_answer(order, answer, doubtful_until=order.doubtful_until)
 
 
 def _take_turn(order: Order) -> bool:
@@ -161,13 +246,18 @@ def _is_doubtful(order: Order) -> bool:
     return order.doubtful_until is not None and order.doubtful_until > timezone.now()
 
 
-def _acknowledged(order: Order) -> None:
+def _acknowledged(order: Order, answer: Acknowledgement | None = None) -> None:
+    """The venue has the order. One that rests is `open`; of others it is asked what they became."""
     now = timezone.now()
-    log.info("order_posted", order=order.pk, id=order.order_id)
-    order.note(answered_at=now, acknowledged_at=now, next_look_at=now, reason="")
+    said = "" if answer is None else answer.status
+    log.info("order_posted", order=order.pk, id=order.order_id, status=said)
+    order.note(answered_at=now, acknowledged_at=now, next_look_at=now, reason="", venue_status=said)
     late = Order.objects.filter(pk=order.pk, status__in=["cancelled", "rejected"])
     if late.update(is_late=True):
         log.critical("order_taken_after_it_was_closed", order=order.pk, id=order.order_id)
+    elif said == "open":
+        order.move("open", next_look_at=now + RESTING)
+    ring("orders.sweep", queue="orders")
 
 
 def _no_answer(order: Order, trouble: ExchangeError, *, doubtful_until: datetime | None) -> None:
@@ -183,6 +273,11 @@ def _no_answer(order: Order, trouble: ExchangeError, *, doubtful_until: datetime
 def _halt(order: Order, trouble: OtherOrderId) -> None:
     """The venue calls our order by another id: nothing we look up by id can be believed."""
     Halt.objects.create(reason=f"order {order.pk}: {trouble}")
+    raise_alert(
+        "order_id_mismatch",
+        f"order {order.pk}",
+        f"{trouble}; nothing more is sent until a person lifts the halt in the admin",
+    )
     log.critical("sending_halted", order=order.pk, error=str(trouble))
     now = timezone.now()
     order.note(answered_at=now, acknowledged_at=now, reason=str(trouble), next_look_at=_soon())
@@ -207,12 +302,15 @@ def _refused(order: Order, refusal: Rejected, exchange: Exchange) -> None:
 
 
 def refuse(order: Order, code: str, message: str) -> None:
-    """Close an order that the venue definitely refused, and say what its leg does next."""
+    """Close an order that the venue definitely refused; its leg is looked at again soon."""
     with transaction.atomic():
         leg = Leg.objects.select_for_update().get(pk=order.leg_id)
         unmatched = code == RejectionCode.UNMATCHED
         won = order.move(
-            "cancelled" if unmatched else "rejected", reason=message, closed_at=timezone.now()
+            "cancelled" if unmatched else "rejected",
+            reason=message,
+            refusal=code,
+            closed_at=timezone.now(),
         )
         if not won:
             return
@@ -220,24 +318,22 @@ def refuse(order: Order, code: str, message: str) -> None:
         if unmatched:
             planning.retry_later(leg, "nothing to match at that price; trying again")
         else:
-            _after_refusal(leg, code, message)
+            leg.note(rejections=leg.rejections + 1)
+            _retry_refused(leg, code, f"refused, trying again: {message}")
+        point("refusal_noted")
     _learn_from(order, code)
+    ring("strategy.sweep", queue="manage-position")
 
 
-def _after_refusal(leg: Leg, code: str, message: str) -> None:
-    """Try again within the budget of that refusal, end the leg beyond it."""
-    leg.note(rejections=leg.rejections + 1)
-    budget = planning.MAX_REJECTIONS * (8 if code in PATIENT_REFUSALS else 1)
-    if code == RejectionCode.MIN_SIZE and leg.matched_quantity() > 0:
-        remaining = leg.quantity - leg.matched_quantity()
-        planning.end_with_remainder(leg, remaining, planning.BELOW_MINIMUM)
-    elif code in FINAL_REFUSALS or leg.rejections >= budget:
-        leg.move("failed", reason=f"refused: {message}")
-    elif code in PATIENT_REFUSALS:
-        wait = planning.WAIT_FOR_SHARES
-        leg.note(next_attempt_at=timezone.now() + wait, reason=f"refused, trying again: {message}")
+def _retry_refused(leg: Leg, code: str, reason: str) -> None:
+    if code in (
+        RejectionCode.NOT_ENOUGH_BALANCE,
+        RejectionCode.TICK_SIZE,
+        RejectionCode.NOT_ALLOWED,
+    ):
+        planning.ask_again(leg, planning.WAIT_FOR_SHARES, reason)
     else:
-        planning.retry_later(leg, f"refused, trying again: {message}")
+        planning.retry_later(leg, reason)
 
 
 def _learn_from(order: Order, code: str) -> None:
@@ -260,6 +356,9 @@ def _request(order: Order) -> OrderRequest:
         price=order.price,
         tick_size=instrument.tick_size,
         neg_risk=instrument.neg_risk,
+        order_type=cast(OrderType, order.order_type),
+        expires_at=order.expires_at,
+        post_only=order.post_only,
     )
 
 
@@ -267,13 +366,14 @@ def _soon() -> datetime:
     return timezone.now() + LOOK_AGAIN
 
 
+SENDERS = 4
 _pool: ThreadPoolExecutor | None = None
 
 
 def _executor() -> ThreadPoolExecutor:
     global _pool
     if _pool is None:
-        _pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="send")
+        _pool = ThreadPoolExecutor(max_workers=SENDERS, thread_name_prefix="send")
     return _pool
 
 
@@ -285,11 +385,11 @@ def finish() -> None:
         _pool = None
 
 
-def _send_in_thread(order_pk: int) -> None:
+def _send_in_thread(order_pks: Sequence[int]) -> None:
     close_old_connections()
     try:
-        send(order_pk)
+        send_all(order_pks)
     except Exception:
-        log.exception("send_failed", order=order_pk)
+        log.exception("send_failed", orders=list(order_pks))
     finally:
         close_old_connections()

@@ -1,4 +1,4 @@
-"""What is decided: the position manager now; signals and scanners later.
+"""What is decided: signals become trades, the position manager sees them through.
 
-Read `tasks.py` next: `manage-position` reconciles the orders of one trade.
+Read `rules.py` first (the decisions, pure), then `managing.py` (what is due), `signals.py`.
 """

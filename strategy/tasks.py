@@ -4,7 +4,7 @@ from typing import Any
 
 from celery import shared_task
 
-from strategy import managing
+from strategy import jobs, managing
 
 
 @shared_task(name="manage-position")
@@ -13,11 +13,12 @@ def manage_position(
     originalOrders: list[Any] | None = None,  # noqa: N803
     createdAt: str | int | None = None,  # noqa: N803
 ) -> None:
-    """Reconcile the orders of one trade; running it twice changes nothing."""
-    managing.reconcile_trade(tradeId)
+    """Look after one trade; running it twice changes nothing."""
+    jobs.enqueue_by_message(tradeId, originalOrders)
+    managing.sweep()
 
 
 @shared_task(name="strategy.sweep")
 def sweep() -> None:
-    """Manage every trade that is still working."""
-    managing.sweep()
+    """Look after every leg and job that is due."""
+    managing.sweep_until_idle()

@@ -193,11 +193,12 @@ def tidy() -> int:
 class Watchdog(threading.Thread):
     """Sweeps when nobody else has for some seconds: the broker may be away, the stops are not.
 
-    It also sends and reconciles what is due, since nobody else can be rung.
+    It also does `work` (sends, reconciles, manages what is due), since nobody else can be rung.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, work: Callable[[], object] = reconciling.sweep) -> None:
         super().__init__(name="watchdog", daemon=True)
+        self._work = work
         self._reconciling: threading.Thread | None = None
 
     def run(self) -> None:
@@ -215,7 +216,7 @@ class Watchdog(threading.Thread):
         if self._reconciling is None or not self._reconciling.is_alive():
             # In a thread of its own: a slow venue must not keep prices from being evaluated.
             self._reconciling = threading.Thread(
-                target=_guarded, args=(reconciling.sweep,), name="reconciling", daemon=True
+                target=_guarded, args=(self._work,), name="reconciling", daemon=True
             )
             self._reconciling.start()
 

@@ -10,6 +10,7 @@ from exchange.types import OrderReport, RejectionCode
 from operations import status
 from orders import balances, reconciling, sending
 from orders.models import Entry, Halt, Instrument, Leg, Order, Position
+from strategy import managing
 from tests.orders.test_exits import settled, trigger
 from tests.paper_process import PaperProcess, wait_until
 from tests.truth import assert_our_rows_equal_the_exchange
@@ -30,7 +31,7 @@ def sold(paper: PaperProcess) -> Decimal:
 
 def claimed() -> Order:
     """The one planned order, signed and committed, as a worker has it before its post."""
-    order = sending._claim(Order.objects.get(status="planned").pk)
+    order = next(iter(sending._claim([Order.objects.get(status="planned").pk])), None)
     assert order is not None
     return order
 
@@ -38,7 +39,7 @@ def claimed() -> Order:
 def sweep_at_once() -> None:
     """Sweep with every wait cut short."""
     status.rearm()
-    reconciling.sweep()
+    managing.work()
 
 
 def hurried(stop: TrailingStop) -> Leg:
@@ -204,7 +205,7 @@ def test_a_difference_soon_after_a_movement_of_ours_is_booked_when_it_is_seen_tw
     Entry.objects.update(created_at=timezone.now() - timedelta(seconds=30))
     Position.objects.update(doubted_at=timezone.now() - timedelta(seconds=6))
     assert balances.compare(asset, venue)
-    assert position.entries.get(kind="outside").settled_change == 100
+    assert position.entries.get(kind="outside", account="wallet").settled_change == 100
 
 
 @pytest.mark.usefixtures("by_hand")

@@ -1,12 +1,15 @@
 """Exits on the paper exchange, in this process: sent once, looked up, planned again, settled, booked."""
 
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import pytest
 
-from orders import balances, reconciling, sending
+from orders import balances, sending
 from orders.models import Fill, Instrument, Leg, Order, Position
+from strategy import managing
+from strategy.rules import Limits
 from tests.paper_process import PaperProcess, wait_until
 from tests.rows import a_stop
 from tests.truth import assert_our_rows_equal_the_exchange
@@ -34,7 +37,7 @@ def settled(stop: TrailingStop) -> Leg:
     """Sweep until the exit is done, and give its leg."""
 
     def done() -> Leg | None:
-        reconciling.sweep()
+        managing.work()
         leg = Leg.objects.get(trade=stop.trade)
         return leg if leg.status != "working" else None
 
@@ -81,7 +84,7 @@ def test_a_thin_book_is_sold_into_piece_by_piece_and_never_oversold(
     paper: PaperProcess, paper_token: Instrument
 ):
     stop = trigger(paper, paper_token, size=30)
-    wait_until(lambda: reconciling.sweep() and Fill.objects.exists())
+    wait_until(lambda: managing.work() and Fill.objects.exists())
     paper.put_book(paper_token.symbol, bids=[("0.44", 500)], asks=[("0.49", 10)])
     leg = settled(stop)
     assert (leg.status, leg.settled_quantity()) == ("done", Decimal(100))
@@ -98,7 +101,7 @@ def test_an_empty_book_is_waited_for(paper: PaperProcess, paper_token: Instrumen
     paper.put_book(paper_token.symbol, bids=[], asks=[("0.49", 5)])
     stop.refresh_from_db()
     for _ in range(3):
-        reconciling.sweep()
+        managing.work()
     assert Leg.objects.get(trade=stop.trade).status == "working"
     paper.fault("POST /order", "reject:fak_not_filled", times=0)
     paper.put_book(paper_token.symbol, bids=[("0.40", 100)], asks=[("0.49", 5)])
@@ -112,7 +115,7 @@ def test_a_passing_refusal_is_tried_again_and_a_lasting_one_is_an_error(
     paper.fault("POST /order", "reject:not_enough_balance", times=2)
     assert settled(trigger(paper, paper_token)).status == "done"
     assert Order.objects.filter(status="rejected").count() == 2
-    monkeypatch.setattr("orders.planning.MAX_REJECTIONS", 2)
+    monkeypatch.setattr("strategy.seeing.Limits", partial(Limits, max_rejections=2))
     paper.put_book(paper_token.symbol, bids=[("0.50", 1000)], asks=[("0.52", 1000)])
     paper.fault("POST /order", "reject:invalid_signature", times=50)
     stop = trigger(paper, paper_token)
@@ -131,7 +134,7 @@ def test_a_claimed_order_that_was_never_posted_is_posted_by_the_sweep(
     monkeypatch.setattr(sending, "send_at_once", lambda pks: None)
     stop = trigger(paper, paper_token)
     order = Order.objects.get()
-    assert sending._claim(order.pk) is not None
+    assert sending._claim([order.pk])
     order.refresh_from_db()
     assert order.status == "sent"
     assert paper.ledger()["orders"] == []
@@ -159,7 +162,9 @@ def test_a_deposit_from_outside_is_booked_shown_and_then_sold(
     assert balances.compare(paper_token.symbol, paper_token.venue)
     position = Position.objects.get(asset=paper_token.symbol)
     assert (position.settled, position.matched) == (Decimal("12345.5"), Decimal("12345.5"))
-    kinds = list(position.entries.order_by("id").values_list("kind", flat=True))
+    kinds = list(
+        position.entries.filter(account="wallet").order_by("id").values_list("kind", flat=True)
+    )
     assert kinds == ["opening", "outside"]
     assert balances.held(paper_token.symbol) == Decimal("12345.5")
 
@@ -172,7 +177,9 @@ def test_balances_wait_while_something_of_ours_is_in_flight(
     sending.send(Order.objects.get().pk)
     assert not balances.compare(paper_token.symbol, paper_token.venue)
     assert not balances.compare("collateral", paper_token.venue)
-    assert Position.objects.get(asset=paper_token.symbol).entries.count() == 1
+    assert (
+        Position.objects.get(asset=paper_token.symbol).entries.filter(account="wallet").count() == 1
+    )
 
 
 def test_a_buy_stop_buys_when_the_ask_rises(paper: PaperProcess, paper_token: Instrument):

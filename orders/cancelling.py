@@ -1,0 +1,76 @@
+"""Cancelling: the wish is committed first, then the venue is asked until it has answered.
+
+A cancel that comes too late is no failure: what was matched is booked as ever.
+"""
+
+import structlog
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from exchange.errors import ExchangeError
+from orders.models import Leg, Order
+from orders.venues import venue_of
+from polytrader.bells import ring
+from polytrader.points import point
+
+log = structlog.get_logger()
+
+
+class NotCancellable(Exception):
+    """The order has ended, or it is an exit; the text says which."""
+
+
+def request(order: Order) -> None:
+    """Note that a person wants an order withdrawn; its leg ends with what is matched by then.
+
+    The caller is in a transaction. Raises `NotCancellable`.
+    """
+    leg = Leg.objects.select_for_update().get(pk=order.leg_id)
+    order.refresh_from_db()
+    if leg.price is None:
+        raise NotCancellable("the order is the exit of a stop; an exit is never withdrawn")
+    if order.status not in ("planned", "sent", "open"):
+        raise NotCancellable(f"the order is {order.status} and can no longer be cancelled")
+    withdraw(leg)
+
+
+def withdraw(leg: Leg) -> None:
+    """Wish a working leg ended: its order is withdrawn, nothing new is planned for it."""
+    now = timezone.now()
+    leg.note(cancel_requested_at=leg.cancel_requested_at or now, next_attempt_at=now)
+    live = leg.orders.live()
+    live.filter(cancel_requested_at=None).update(cancel_requested_at=now, next_look_at=now)
+    planned = live.filter(status="planned")
+    for order in planned:
+        order.move("cancelled", reason="cancelled before it was sent", closed_at=now)
+    point("cancel_wished")
+    ring("orders.sweep", queue="orders")
+    ring("strategy.sweep", queue="manage-position")
+
+
+def request_all(limit: Q | None = None) -> int:
+    """Wish every order withdrawn that rests or is about to, but for exits; how many."""
+    count = 0
+    wanted = Order.objects.live().filter(leg__price__isnull=False, cancel_requested_at=None)
+    for order in wanted.filter(limit or Q()).order_by("pk"):
+        try:
+            with transaction.atomic():
+                request(order)
+            count += 1
+        except NotCancellable:
+            continue
+    return count
+
+
+def ask_the_venue(order: Order) -> None:
+    """Ask the venue to withdraw an order that rests; the next look says what became of it."""
+    assert order.order_id is not None
+    try:
+        done = venue_of(order.instrument).cancel(order.order_id)
+    except ExchangeError as error:
+        order.note(reason=f"to be cancelled, no clear answer yet: {error}")
+        return
+    point("cancel_posted")
+    log.info("order_cancelled", order=order.pk, id=order.order_id, done=done)
+    order.note(next_look_at=timezone.now(), reason="its cancellation was asked for")

@@ -1,0 +1,77 @@
+"""Starting: before a process sends anything, the book has been reconciled with the venue.
+
+A running installation does so every half minute, so a process that starts beside others may
+send at once. After an outage of all, the first one reconciles and the others wait for it.
+"""
+
+import os
+import threading
+from datetime import timedelta
+
+import structlog
+from django.db import close_old_connections, transaction
+from django.utils import timezone
+
+from orders.models import Order, VenueState
+
+log = structlog.get_logger()
+
+FRESH_FOR = timedelta(seconds=60)
+TRY_AGAIN_AFTER = 1.0
+
+_ready: set[tuple[int, str]] = set()
+_under_way: dict[tuple[int, str], threading.Thread] = {}
+
+
+def may_send(venue: str) -> bool:
+    """Whether this process may send to a venue now; reconciling begins where it may not yet."""
+    key = (os.getpid(), venue)
+    if key in _ready:
+        return True
+    state = VenueState.objects.filter(venue=venue).first()
+    agreed_at = None if state is None else state.reconciled_at
+    is_fresh = agreed_at is not None and agreed_at > timezone.now() - FRESH_FOR
+    if is_fresh or not _has_traded(venue):
+        _ready.add(key)
+        return True
+    transaction.on_commit(lambda: begin(venue))
+    return False
+
+
+def begin(venue: str) -> None:
+    """Reconcile with a venue in the background, until it has answered."""
+    key = (os.getpid(), venue)
+    if key in _ready or ((thread := _under_way.get(key)) is not None and thread.is_alive()):
+        return
+    _under_way[key] = threading.Thread(
+        target=_reconcile, args=(venue,), name=f"reconcile {venue}", daemon=True
+    )
+    _under_way[key].start()
+
+
+def forget() -> None:
+    """Start afresh (tests)."""
+    _ready.clear()
+
+
+def _has_traded(venue: str) -> bool:
+    sent = Order.objects.filter(instrument__venue=venue)
+    return sent.exclude(status="planned").exists()
+
+
+def _reconcile(venue: str) -> None:
+    from orders import listing, reconciling
+
+    event = threading.Event()
+    while True:
+        try:
+            close_old_connections()
+            if listing.reconcile(venue):
+                _ready.add((os.getpid(), venue))
+                reconciling.sweep()
+                return
+        except Exception:
+            log.exception("not_reconciled", venue=venue)
+        finally:
+            close_old_connections()
+        event.wait(TRY_AGAIN_AFTER)

@@ -1,0 +1,174 @@
+"""Carrying out: a decision becomes moves, planned orders and remedies, in the caller's transaction."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import ROUND_FLOOR, Decimal
+from typing import Any, cast
+
+import structlog
+from django.db.models import F
+from django.utils import timezone
+
+from orders import cancelling, instruments, planning
+from orders.models import Instrument, Leg
+from polytrader.alerts import raise_alert, resolve_alert
+from polytrader.numbers import plain
+from strategy.models import Decision as DecisionRow
+from strategy.rules import BASKET_SLIPPAGE, Decision
+from strategy.seeing import Seen
+
+log = structlog.get_logger()
+
+HELD_TOO_LONG = timedelta(seconds=15)
+"""An exit that has offered nothing for so long is told to a person."""
+
+
+def record(leg: Leg, seen: Seen, decision: Decision) -> None:
+    """Keep a decision with its inputs; one that is taken again only counts."""
+    now = timezone.now()
+    last = DecisionRow.objects.filter(leg=leg).order_by("-pk").first()
+    if last is not None and (last.kind, last.reason) == (decision.kind, decision.reason):
+        DecisionRow.objects.filter(pk=last.pk).update(count=F("count") + 1, last_at=now)
+        return
+    outcome: dict[str, Any] = {}
+    if decision.quantity:
+        outcome["quantity"] = plain(decision.quantity)
+    if decision.price is not None:
+        outcome["price"] = plain(decision.price)
+    if decision.wait is not None:
+        outcome["waitSeconds"] = decision.wait.total_seconds()
+    if decision.unwinds:
+        outcome["unwinds"] = [
+            {"leg": pk, "quantity": plain(quantity)} for pk, quantity in decision.unwinds
+        ]
+    DecisionRow.objects.create(
+        leg=leg,
+        kind=decision.kind,
+        reason=decision.reason,
+        inputs=seen.as_json(),
+        outcome=outcome,
+        at=now,
+        last_at=now,
+    )
+
+
+def carry_out(leg: Leg, family: Sequence[Leg], seen: Seen, decision: Decision) -> list[int]:
+    """Do what was decided about a locked leg. Returns the orders planned, to be sent after the commit."""
+    kind = decision.kind
+    if kind == "wait":
+        _wait(leg, seen, decision)
+    elif kind in ("place", "resend"):
+        return _place(leg, decision)
+    elif kind == "cancel":
+        cancelling.withdraw(leg)
+    elif kind == "withdraw":
+        _withdraw_others(leg, family, decision)
+    elif kind == "hedge":
+        _hedge(leg, decision)
+    elif kind == "unwind":
+        _unwind(leg, family, decision)
+    elif kind == "finish":
+        _end(leg, "done", decision.reason)
+    elif kind == "stop":
+        _end(leg, "cancelled", leg.reason if "expired" in leg.reason else decision.reason)
+    else:
+        _give_up(leg, decision.reason)
+    return []
+
+
+def _wait(leg: Leg, seen: Seen, decision: Decision) -> None:
+    if seen.leg.order is not None and seen.leg.order.status in ("planned", "sent", "open"):
+        leg.note(next_attempt_at=None)  # its order wakes it, and the trade's job after all
+        return
+    assert decision.wait is not None
+    planning.ask_again(leg, decision.wait, decision.reason)
+    if decision.reason.startswith("the tick size has changed"):
+        leg.instrument.note(updated_at=timezone.now() - instruments.FRESH_FOR)
+    is_held = seen.leg.is_exit and decision.reason != "settling"
+    if is_held and leg.created_at < timezone.now() - HELD_TOO_LONG:
+        raise_alert("exit_held", _subject(leg), f"the exit is not done yet: {decision.reason}")
+
+
+def _place(leg: Leg, decision: Decision) -> list[int]:
+    order = planning.plan(leg, decision.quantity, cast(Decimal, decision.price))
+    if order is None:
+        planning.ask_again(leg, planning.WAIT_FOR_SHARES, "waiting: less is free than a moment ago")
+        return []
+    return [order.pk]
+
+
+def _withdraw_others(leg: Leg, family: Sequence[Leg], decision: Decision) -> None:
+    for other in family:
+        if other.pk != leg.pk and other.role == "wanted" and other.status == "working":
+            cancelling.withdraw(other)
+    planning.ask_again(leg, cast(timedelta, decision.wait), decision.reason)
+
+
+def _hedge(leg: Leg, decision: Decision) -> None:
+    """Buy the other outcome instead: the leg ends, a remedy takes its place."""
+    complement = Instrument.objects.filter(symbol=leg.instrument.complement).first()
+    if complement is None:  # its price was seen, so it is known; never guess
+        _give_up(leg, f"{decision.reason}; but the other outcome is not known here")
+        return
+    tick = complement.tick_size
+    limit = (cast(Decimal, decision.price) / tick).to_integral_value(ROUND_FLOOR) * tick
+    _remedy(leg, leg, "hedge", complement, "buy", decision.quantity, limit)
+    _give_up(leg, decision.reason)
+
+
+def _unwind(leg: Leg, family: Sequence[Leg], decision: Decision) -> None:
+    """Undo what the other legs have too much, each by a remedy; the leg ends."""
+    by_id = {one.pk: one for one in family}
+    slippage = leg.trade.max_slippage
+    if slippage is None:
+        slippage = BASKET_SLIPPAGE
+    for pk, quantity in decision.unwinds:
+        other = by_id[pk]
+        side, tick = ("sell" if other.side == "buy" else "buy"), other.instrument.tick_size
+        price = cast(Decimal, other.price)
+        limit = price - slippage if side == "sell" else price + slippage
+        top = 1 - tick if other.instrument.venue == "polymarket" else limit
+        limit = min(max((limit / tick).to_integral_value() * tick, tick), top)
+        _remedy(leg, other, "unwind", other.instrument, side, quantity, limit)
+    _give_up(leg, decision.reason)
+
+
+def _remedy(
+    leg: Leg,
+    of: Leg,
+    role: str,
+    instrument: Instrument,
+    side: str,
+    quantity: Decimal,
+    limit: Decimal,
+) -> None:
+    Leg.objects.create(
+        trade=leg.trade,
+        role=role,
+        of=of,
+        instrument=instrument,
+        side=side,
+        quantity=quantity,
+        price=limit,
+        order_type="FAK",
+        next_attempt_at=timezone.now(),
+        reason=f"for leg {leg.pk}, which cannot be completed",
+    )
+    log.warning("remedy_planned", leg=leg.pk, role=role, quantity=plain(quantity))
+
+
+def _end(leg: Leg, to: str, reason: str) -> None:
+    leg.move(to, reason=reason, next_attempt_at=None)
+    resolve_alert("exit_held", _subject(leg), "the exit is done")
+    log.info("leg_ended", leg=leg.pk, status=to, reason=reason)
+
+
+def _give_up(leg: Leg, reason: str) -> None:
+    leg.move("failed", reason=reason, next_attempt_at=None)
+    log.error("leg_given_up", leg=leg.pk, reason=reason)
+    resolve_alert("exit_held", _subject(leg), "the exit was given up")
+    raise_alert("leg_given_up", _subject(leg), reason, trade=leg.trade_id)
+
+
+def _subject(leg: Leg) -> str:
+    return f"leg {leg.pk} of trade {leg.trade_id}"

@@ -1,0 +1,184 @@
+"""Seeing: what the rules need to know of a leg, gathered from rows and prices."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any, cast
+
+from django.db.models import Count, Q, Sum
+
+from exchange.types import Quote, Side
+from orders import fees, planning
+from orders.models import Fill, Instrument, Leg, Order, Position
+from strategy.rules import (
+    BASKET_SLIPPAGE,
+    LegState,
+    Limits,
+    MarketState,
+    OrderState,
+    OtherLeg,
+    edge_price,
+)
+
+ZERO = Decimal(0)
+MATCHED = Q(status__in=["matched", "confirmed"])
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All that a decision is taken from."""
+
+    leg: LegState
+    market: MarketState
+    others: tuple[OtherLeg, ...]
+    limits: Limits
+
+    def as_json(self) -> dict[str, Any]:
+        """The same as plain JSON, to be kept with the decision."""
+        return cast(dict[str, Any], _plain(asdict(self)))
+
+
+def instruments_of(legs: Sequence[Leg]) -> set[Instrument]:
+    """The instruments whose prices matter to these legs: of all their trades' legs, both outcomes."""
+    family = Leg.objects.filter(trade__in={leg.trade_id for leg in legs}, trade__purpose="signal")
+    found = {leg.instrument for leg in legs}
+    found |= {leg.instrument for leg in family.select_related("instrument")}
+    complements = {i.complement for i in found if i.complement}
+    if any(leg.price is not None for leg in legs):
+        found |= set(Instrument.objects.filter(symbol__in=complements))
+    return found
+
+
+def locked(leg: Leg) -> list[Leg]:
+    """All legs of a leg's trade and the positions they touch, locked in a fixed order."""
+    legs = list(
+        Leg.objects.select_for_update(of=("self",))
+        .select_related("instrument", "trade")
+        .filter(trade=leg.trade_id)
+        .order_by("pk")
+    )
+    planning.lock_positions(one.instrument for one in legs)
+    return legs
+
+
+def see(leg: Leg, family: Sequence[Leg], quotes: dict[str, Quote]) -> Seen:
+    """Gather what is known of a leg whose trade's legs and positions are locked."""
+    others = tuple(
+        _other(one) for one in family if one.pk != leg.pk and one.role == "wanted" == leg.role
+    )
+    if leg.role == "hedge":
+        others = tuple(
+            _other(one) for one in family if one.role == "wanted" and one.pk != leg.of_id
+        )
+    return Seen(_leg(leg), _market(leg, quotes), others, _limits(leg, family))
+
+
+def _leg(leg: Leg) -> LegState:
+    fills = Fill.objects.filter(order__leg=leg).aggregate(
+        matched=Sum("quantity", filter=MATCHED),
+        settling=Sum("quantity", filter=Q(status="matched")),
+        failures=Count("pk", filter=Q(status="failed")),
+    )
+    return LegState(
+        side=cast(Side, leg.side),
+        quantity=leg.quantity,
+        matched=fills["matched"] or ZERO,
+        settling=fills["settling"] or ZERO,
+        failures=fills["failures"],
+        price=leg.price,
+        order_type=leg.order_type,
+        role=leg.role,
+        attempts=leg.attempts,
+        rejections=leg.rejections,
+        order=_order(leg.orders.order_by("-pk").first()),
+        expires_at=leg.expires_at,
+        is_cancel_requested=leg.cancel_requested_at is not None,
+    )
+
+
+def _order(order: Order | None) -> OrderState | None:
+    if order is None:
+        return None
+    is_wished = order.cancel_requested_at is not None
+    return OrderState(order.status, order.venue_status, order.refusal, is_wished)
+
+
+def _market(leg: Leg, quotes: dict[str, Quote]) -> MarketState:
+    instrument = leg.instrument
+    quote = quotes.get(instrument.symbol)
+    price = None if quote is None else (quote.bid if leg.side == "sell" else quote.ask)
+    complement = quotes.get(instrument.complement)
+    return MarketState(
+        price=price,
+        tick_size=instrument.tick_size,
+        min_quantity=instrument.min_quantity,
+        quantity_step=instrument.quantity_step,
+        free=_sellable(planning.asset_taken(instrument, leg.side)),
+        held=planning.held(instrument, leg.side),
+        fee_per_unit=fees.most_per_unit(instrument, leg.side, Decimal("0.5")),
+        is_closed=instrument.is_closed,
+        accepting_orders=instrument.accepting_orders,
+        is_outcome=instrument.venue == "polymarket",
+        complement_ask=None if complement is None else complement.ask,
+        collateral=_sellable(instrument.quote_asset),
+    )
+
+
+def _sellable(asset: str) -> Decimal:
+    position = Position.objects.filter(asset=asset).first()
+    return ZERO if position is None else position.sellable()
+
+
+def _other(leg: Leg) -> OtherLeg:
+    """Another wanted leg, less what remedies have undone of it."""
+    undone = Fill.objects.filter(MATCHED, order__leg__of=leg, order__leg__role="unwind")
+    back = undone.aggregate(total=Sum("quantity"))["total"] or ZERO
+    return OtherLeg(
+        id=leg.pk,
+        quantity=leg.quantity,
+        matched=leg.matched_quantity() - back,
+        is_working=leg.status == "working",
+        min_quantity=leg.instrument.min_quantity,
+        quantity_step=leg.instrument.quantity_step,
+    )
+
+
+def _limits(leg: Leg, family: Sequence[Leg]) -> Limits:
+    """How far a retry may go: remedies carry their furthest price as their own."""
+    if leg.role != "wanted" or leg.price is None:
+        return Limits()
+    slippage = leg.trade.max_slippage
+    if slippage is None:
+        slippage = BASKET_SLIPPAGE if len(family) > 1 else ZERO
+    return Limits(max_slippage=slippage, edge_price=_edge(leg, family))
+
+
+def _edge(leg: Leg, family: Iterable[Leg]) -> Decimal | None:
+    """The price past which a pair of both outcomes, traded on the same side, would lose."""
+    for other in family:
+        is_pair = other.instrument.symbol == leg.instrument.complement
+        if is_pair and other.side == leg.side and other.role == "wanted" and other.price:
+            price = _average(other) or other.price
+            fee = fees.per_unit(other.instrument, price)
+            fee += fees.per_unit(leg.instrument, cast(Decimal, leg.price))
+            return edge_price(cast(Side, leg.side), cast(Decimal, leg.price), price, fee)
+    return None
+
+
+def _average(leg: Leg) -> Decimal | None:
+    """The volume-weighted price at which a leg was matched."""
+    fills = list(Fill.objects.filter(MATCHED, order__leg=leg))
+    quantity = sum((fill.quantity for fill in fills), start=ZERO)
+    if not quantity:
+        return None
+    return sum((fill.quantity * fill.price for fill in fills), start=ZERO) / quantity
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
+    return value if isinstance(value, int | str | None) else str(value)
