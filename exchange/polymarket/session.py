@@ -49,6 +49,10 @@ class Session:
             return self._account.credentials
         return self._logins.get().login_for(self._connection, self._account).credentials
 
+    def forget_credentials(self) -> None:
+        """Derive the credentials again when they are next needed, unless they were given."""
+        self._logins.get().forget()
+
     def log_in(self) -> None:
         """Load the client and the credentials now, so that the first order does not wait for it."""
         self._logins.get().login_for(self._connection, self._account)
@@ -91,9 +95,9 @@ class _Login:
                 self._current = _Current(transport, credentials)
             return self._current
 
-    def forget(self, refused: _Current) -> None:
+    def forget(self, refused: _Current | None = None) -> None:
         with self._lock:
-            if self._current is refused:
+            if refused is None or self._current is refused:
                 self._current = None
 
 

@@ -12,12 +12,20 @@ class Endpoints:
     data: str = "https://data-api.polymarket.com"
     relayer: str = "https://relayer-v2.polymarket.com"
     rpc: str = "https://polygon.drpc.org"
+    user_ws: str = "wss://ws-subscriptions-clob.polymarket.com/ws/user"
 
     @classmethod
     def paper(cls, base: str) -> "Endpoints":
         """Return the paper exchange's addresses, all of them one local process."""
         base = base.rstrip("/")
-        return cls(clob=base, gamma=base, data=base, relayer=base, rpc=f"{base}/rpc")
+        return cls(
+            clob=base,
+            gamma=base,
+            data=base,
+            relayer=base,
+            rpc=f"{base}/rpc",
+            user_ws=f"{base.replace('http', 'ws', 1)}/ws/user",
+        )
 
 
 @dataclass(frozen=True, slots=True)

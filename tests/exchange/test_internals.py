@@ -75,6 +75,7 @@ def test_the_endpoints_are_the_clients():
         config.data_url,
     )
     assert (ours.relayer, ours.rpc) == (config.relayer_url, config.rpc_url)
+    assert ours.user_ws == config.clob_user_ws_url
 
 
 def test_the_clients_own_signatures_use_coincurve():
