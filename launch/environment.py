@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from polytrader.configuration import SIGNING_ROLES, Configuration, Secrets
+from polytrader.configuration import SIGNING_ROLES, TELLING_ROLE, Configuration, Secrets
 
 # Taken out of the caller's environment and given back to those that need them.
 PRIVATE = frozenset(
@@ -16,6 +16,7 @@ PRIVATE = frozenset(
         *("POLY_RELAYER_KEY", "POLY_RELAYER_ADDRESS", "BINANCE_API_KEY", "BINANCE_API_SECRET"),
         *("POLYTRADER_TOKEN", "ADMIN_PASSWORD", "POLYTRADER_ROLE"),
         *("FLOWER_USER", "FLOWER_PASSWORD", "FLOWER_BASIC_AUTH"),
+        *("WEBHOOK_URL", "WEBHOOK_SECRET"),
         *("DB_HOST", "DB_PORT", "DB_USERNAME", "DB_PASSWORD", "DB_DATABASE"),
         *("REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD"),
         *("PAPER_OWNER", "PAPER_WALLET", "PAPER_RELAYER_KEY"),
@@ -45,8 +46,13 @@ def of_process(
     }
     told |= _common(role, configuration, base.get("PATH", os.defpath))
     if role in NEEDS_NO_DATABASE:
-        for name in ("DATABASE_URL", "SECRET_KEY", "WEBHOOK_URL", "WEBHOOK_SECRET"):
+        for name in ("DATABASE_URL", "SECRET_KEY"):
             told.pop(name, None)
+    if role == TELLING_ROLE:
+        told |= {
+            "WEBHOOK_URL": configuration.webhook_url,
+            "WEBHOOK_SECRET": configuration.webhook_secret,
+        }
     if role in SIGNING_ROLES:
         told |= _keys(configuration)
     elif role == "release":

@@ -21,7 +21,7 @@ from polytrader.configuration import ROOT
 _PASSWORD = "test"  # noqa: S105 - of servers on loopback that live for one run
 _CONFIGURATION = PRIVATE | {
     *("EXCHANGE", "PORT", "HOST", "PAPER_PORT", "FLOWER_PORT", "SECRET_KEY", "ALLOWED_HOSTS"),
-    *("DEBUG", "POLY_WALLET", "POLYGON_RPC_URL", "WEBHOOK_URL", "WEBHOOK_SECRET"),
+    *("DEBUG", "POLY_WALLET", "POLYGON_RPC_URL", "POLY_ORDERS_PER_SECOND", "POLY_ORDERS_BURST"),
 }
 # Nothing outlives the run, so nothing need be flushed; every xdist worker has its connections.
 _SETTINGS = {"fsync": "off", "synchronous_commit": "off", "max_connections": "300"}

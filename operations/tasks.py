@@ -1,7 +1,8 @@
-"""Doorway for what keeps the tables small."""
+"""Doorways for what keeps the tables small and for telling people."""
 
 from celery import shared_task
 
+from operations import notifying
 from polytrader import heartbeats
 from polytrader.models import IdempotentAnswer
 
@@ -11,3 +12,9 @@ def tidy() -> None:
     """Forget answers older than a day and processes that are long gone."""
     IdempotentAnswer.forget_old()
     heartbeats.forget_the_dead()
+
+
+@shared_task(name="operations.notify")
+def notify() -> None:
+    """Deliver the alerts that are due."""
+    notifying.notify()

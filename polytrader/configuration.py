@@ -24,6 +24,9 @@ DOTENV = ROOT / ".env"
 SECRETS_FILE = "secrets.json"
 RUNNING_FILE = "running.json"
 SIGNING_ROLES = frozenset({"web", "worker", "monitor", "minter", "stream"})
+TELLING_ROLE = "worker"
+"""Whoever delivers alerts."""
+SHORTEST_WEBHOOK_SECRET = 16
 
 _CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _WORDS = {"1": True, "true": True, "yes": True, "on": True} | dict.fromkeys(
@@ -49,6 +52,8 @@ class Configuration:
     home: Path
     wallet: str | None
     relayer_address: str | None
+    orders_per_second: int
+    orders_burst: int
     flower_user: str
     database_url: str | None = field(repr=False)
     redis_url: str | None = field(repr=False)
@@ -195,6 +200,14 @@ class _Values:
             raise _wrong(name, repr(text), "a port number from 1 to 65535")
         return int(text)
 
+    def whole(self, name: str, default: int, *, highest: int) -> int:
+        text = self.text(name)
+        if text is None:
+            return default
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= highest:
+            raise _wrong(name, repr(text), f"a whole number from 1 to {highest}")
+        return int(text)
+
     def flag(self, name: str) -> bool:
         text = self.text(name) or "off"
         if text.lower() not in _WORDS:
@@ -231,6 +244,21 @@ class _Values:
         if text is not None and not re.match(r"https?://[^\s/]+", text):
             raise _wrong(name, _shape(text), "a URL, https://host/path")
         return text
+
+
+def _webhook(values: _Values) -> tuple[str | None, str | None]:
+    """Return where alerts go and the secret they are signed with; neither is ever shown."""
+    url, secret = values.web_address("WEBHOOK_URL"), values.text("WEBHOOK_SECRET")
+    if url is None:
+        return None, None
+    _check_url("WEBHOOK_URL", url, ("http", "https"), "https://host/path")
+    if not re.fullmatch(r"[!-~]+", url):
+        raise _wrong("WEBHOOK_URL", "a space or a special character in it", "https://host/path")
+    if secret is None or len(secret) < SHORTEST_WEBHOOK_SECRET:
+        found = "nothing, though WEBHOOK_URL is set" if secret is None else _shape(secret)
+        expected = f"the secret that signs alerts, {SHORTEST_WEBHOOK_SECRET} characters or more"
+        raise _wrong("WEBHOOK_SECRET", found, expected)
+    return url, secret
 
 
 def _wrong(name: str, found: str, expected: str) -> ConfigurationError:
@@ -300,6 +328,7 @@ def _resolve(
     if exchange == "live" and signs and account["private_key"] is None:
         raise _wrong("POLY_PRIVATE_KEY", "nothing", "the signing key, since EXCHANGE is 'live'")
     host = _host(values)
+    webhook_url, webhook_secret = _webhook(values)
     configuration = Configuration(
         exchange=exchange,
         host=host,
@@ -311,8 +340,10 @@ def _resolve(
         home=home,
         database_url=_database_url(values) or instance.get("database_url"),
         redis_url=_redis_url(values) or instance.get("redis_url"),
-        webhook_url=values.web_address("WEBHOOK_URL"),
-        webhook_secret=values.text("WEBHOOK_SECRET"),
+        webhook_url=webhook_url,
+        webhook_secret=webhook_secret,
+        orders_per_second=values.whole("POLY_ORDERS_PER_SECOND", 40, highest=10_000),
+        orders_burst=values.whole("POLY_ORDERS_BURST", 60, highest=10_000),
         # Without a home a key of the moment will do: nothing was signed with another one.
         secret_key=values.text("SECRET_KEY")
         or kept.get("secret_key")
@@ -360,6 +391,8 @@ def _withhold(configuration: Configuration, role: str | None) -> Configuration:
         configuration = replace(configuration, token=None, admin_password=None)
     if role not in (None, "flower"):
         configuration = replace(configuration, flower_password=None)
+    if role not in (None, TELLING_ROLE):
+        configuration = replace(configuration, webhook_url=None, webhook_secret=None)
     return configuration
 
 

@@ -205,6 +205,7 @@ UNFOLD = {
             ),
             _group(
                 "Operation",
+                ("Alerts", "notifications", "polytrader_alert"),
                 ("Halts", "front_hand", "orders_halt"),
                 ("Heartbeats", "monitor_heart", "polytrader_heartbeat"),
                 ("API tokens", "key", "polytrader_apitoken"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from launch.environment import of_process
 from polytrader.configuration import (
     SIGNING_ROLES,
     Configuration,
@@ -65,6 +66,13 @@ WRONG = [
     ({"REDIS_URL": "http://:hunter2@h"}, "REDIS_URL", "not shown"),
     ({"REDIS_PASSWORD": "hunter2"}, "REDIS_HOST", "REDIS_PASSWORD"),
     ({"WEBHOOK_URL": "hunter2"}, "WEBHOOK_URL", "7 characters"),
+    ({"WEBHOOK_URL": "ftp://hunter2"}, "WEBHOOK_URL", "13 characters"),
+    ({"WEBHOOK_URL": "https://h/hunter2 x"}, "WEBHOOK_URL", "a space"),
+    ({"WEBHOOK_URL": "https://h:x/hunter2"}, "WEBHOOK_URL", "port"),
+    ({"WEBHOOK_URL": "https://h/"}, "WEBHOOK_SECRET", "nothing, though WEBHOOK_URL is set"),
+    ({"WEBHOOK_URL": "https://h/", "WEBHOOK_SECRET": "hunter2"}, "WEBHOOK_SECRET", "7 characters"),
+    ({"POLY_ORDERS_PER_SECOND": "0"}, "POLY_ORDERS_PER_SECOND", "'0'"),
+    ({"POLY_ORDERS_BURST": "1.5"}, "POLY_ORDERS_BURST", "'1.5'"),
     ({"POLYGON_RPC_URL": "ftp://hunter2"}, "POLYGON_RPC_URL", "13 characters"),
 ]
 
@@ -173,7 +181,13 @@ def test_secrets_are_made_once_for_their_owner_only(home):
 
 def test_no_secret_shows_in_a_repr(home):
     made = ensure_secrets(home)
-    told = configured(home, POLY_API_SECRET="hunter2", DATABASE_URL="postgres://u:hunter2@h/d")
+    told = configured(
+        home,
+        POLY_API_SECRET="hunter2",
+        DATABASE_URL="postgres://u:hunter2@h/d",
+        WEBHOOK_URL="https://h/hunter2",
+        WEBHOOK_SECRET="hunter2" * 3,
+    )
     shown = repr(told) + repr(made)
     values = json.loads((home / "secrets.json").read_text())
     assert "hunter2" not in shown
@@ -248,3 +262,21 @@ def test_a_role_that_signs_is_handed_the_key_and_no_login(home, role):
 
 def test_a_live_process_that_does_not_sign_starts_without_the_key(home):
     assert configured(home, EXCHANGE="live", POLYTRADER_ROLE="beat").private_key is None
+
+
+@pytest.mark.parametrize("role", ["web", "monitor", "minter", "beat", "flower", "paper", "release"])
+def test_only_who_delivers_alerts_is_told_where_and_signed_how(home, role):
+    webhook = {"WEBHOOK_URL": "https://h/x", "WEBHOOK_SECRET": "s" * 16}
+    told = configured(home, POLYTRADER_ROLE=role, **webhook)
+    assert (told.webhook_url, told.webhook_secret) == (None, None)
+    worker = configured(home, POLYTRADER_ROLE="worker", **webhook)
+    assert (worker.webhook_url, worker.webhook_secret) == ("https://h/x", "s" * 16)
+    assert webhook.items() <= of_process("worker", configured(home, **webhook), webhook).items()
+    assert not webhook.keys() & of_process(role, configured(home, **webhook), webhook).keys()
+
+
+def test_the_signers_rate_is_that_of_the_standard_tier_unless_told(home):
+    told = configured(home)
+    assert (told.orders_per_second, told.orders_burst) == (40, 60)
+    told = configured(home, POLY_ORDERS_PER_SECOND="600", POLY_ORDERS_BURST="900")
+    assert (told.orders_per_second, told.orders_burst) == (600, 900)

@@ -19,6 +19,8 @@ from operations.admin.cells import shortened
 from operations.admin.price_line import LABEL_WIDTH, draw
 from orders.models import Entry, Fill, Halt, Instrument, Order, Position
 from polytrader import heartbeats
+from polytrader.alerts import raise_alert, resolve_alert
+from polytrader.models import Alert
 from polytrader.urls import urlpatterns
 from tests.rows import Api, a_stop, an_instrument, seen
 from trailing.maths import Trail
@@ -166,7 +168,7 @@ def test_a_market_without_an_outcome_is_named_without_brackets(person: Client):
 def test_the_sidebar_names_what_there_is_in_the_order_of_an_exit(person: Client):
     text = read(person, "/admin/polytrader/apitoken/")
     names = ["Trailing stops", "Orders", "Fills", "Mints", "Transactions", "Positions", "Entries",
-             "Instruments", "Heartbeats", "API tokens", "Users"]  # fmt: skip
+             "Instruments", "Alerts", "Heartbeats", "API tokens", "Users"]  # fmt: skip
     places = [text.index(f"<span>{name}</span>") for name in names]
     assert places == sorted(places)
     assert "Api token" not in text
@@ -188,6 +190,21 @@ def test_a_stop_is_cancelled_and_an_exit_retried_from_the_list(person: Client, s
     leg.refresh_from_db()
     assert leg.next_attempt_at is not None
     assert leg.next_attempt_at <= timezone.now()
+
+
+def test_open_alerts_come_first_and_are_resolved_by_a_person(person: Client):
+    over = raise_alert("exit_held", "stop 1", "held at 0.48", price="0.48")
+    resolve_alert("exit_held", "stop 1", "sold")
+    still = raise_alert("leg_given_up", "leg 2", "<b>refused</b> eight times")
+    text = read(person, "/admin/polytrader/alert/")
+    assert text.index("leg given up") < text.index("exit held")
+    assert "&lt;b&gt;refused&lt;/b&gt;" in text
+    chosen = {"action": "mark_as_resolved", "_selected_action": [over, still]}
+    text = person.post("/admin/polytrader/alert/", chosen, follow=True).content.decode()
+    assert "1 alert marked as resolved" in text
+    assert Alert.objects.get(pk=still).resolution == "by someone"
+    assert Alert.objects.get(pk=over).resolution == "sold"
+    assert "0.48" in read(person, page_of(Alert.objects.get(pk=over)))
 
 
 def test_a_halt_is_lifted_once_and_another_one_is_named(person: Client):
