@@ -303,8 +303,8 @@ def test_no_secret_is_logged_even_when_everything_is(caplog):
         line.subscription()
         line.say("what")
 
-    caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.INFO, "websockets.server")  # the stub's own side of the line
+    caplog.set_level(logging.DEBUG)
     account = Account(KEY, OWNER, replace(CREDENTIALS, passphrase="phrase-x"))
     scripts = [closing, telling(ORDER)]
     with capture_logs() as logs, listening(*scripts, account=account) as (_, events, _c):
