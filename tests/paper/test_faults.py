@@ -8,8 +8,12 @@ from polymarket.errors import (
     RequestRejectedError,
     TransactionFailedError,
     TransportError,
+    UnexpectedResponseError,
 )
+from polymarket.models.clob.order_response import RejectedOrder
 
+from tests.paper.raw import post_raw, wire
+from tests.paper.user_socket import listening
 from tests.paper_process import wait_until
 
 
@@ -84,6 +88,146 @@ def test_refusals_on_demand(paper, client, signed, code, words):
         with pytest.raises(RequestRejectedError, match=words):
             client.post_order(signed)
     assert client.post_order(signed).status == "matched"
+
+
+def test_a_retried_settlement_ends_well(paper, client, signed):
+    paper.fault("POST /order", "settlement_retries")
+    assert steps_of(paper, client, signed) == ["MATCHED", "RETRYING", "MINED", "CONFIRMED"]
+    (balances,) = paper.ledger()["balances"].values()
+    assert balances["collateral"] == "100004.8"
+
+
+def test_a_settlement_that_was_mined_may_still_fail(paper, client, signed):
+    paper.fault("POST /order", "settlement_fails")
+    assert steps_of(paper, client, signed) == ["MATCHED", "MINED", "RETRYING", "FAILED"]
+
+
+def steps_of(paper, client, signed) -> list[str]:
+    """Post an order and list the statuses its trade went through, as the user channel told them."""
+    with listening(paper.url, client) as user:
+        (trade_id,) = client.post_order(signed).trade_ids
+        user.until(lambda events: events and events[-1]["status"] in ("CONFIRMED", "FAILED"))
+    return [event["status"] for event in user.events if event["id"] == trade_id]
+
+
+def test_an_answer_may_name_another_order(paper, client, signed):
+    paper.fault("POST /order", "lie:other_id")
+    accepted = client.post_order(signed)
+    (order,) = paper.ledger()["orders"]
+    assert accepted.order_id != order["id"]
+    assert client.get_order(order_id=order["id"]).size_matched == 10
+    with pytest.raises(RequestRejectedError, match="Order not found"):
+        client.get_order(order_id=accepted.order_id)
+
+
+def test_an_answer_may_say_success_of_an_order_that_is_not_there(paper, client, signed):
+    paper.fault("POST /order", "lie:success_with_error")
+    answer = post_raw(paper, client, "/order", wire(client, signed))
+    assert answer.status_code == 200
+    assert (answer.json()["success"], answer.json()["orderID"]) == (True, "")
+    assert answer.json()["errorMsg"] == "could not insert order"
+    assert paper.ledger()["orders"] == []
+    assert client.post_order(signed).status == "matched"
+
+
+def test_an_answer_may_leave_out_the_order_id(paper, client, signed):
+    paper.fault("POST /order", "lie:empty_id")
+    refused = client.post_order(signed)
+    assert isinstance(refused, RejectedOrder)
+    assert len(paper.ledger()["orders"]) == 1
+
+
+@pytest.mark.parametrize("in_batch", [False, True])
+def test_an_answer_may_be_no_json(paper, client, signed, in_batch):
+    paper.fault("POST /order", "lie:garbage")
+    with pytest.raises(UnexpectedResponseError):
+        client.post_orders([signed]) if in_batch else client.post_order(signed)
+    assert len(paper.ledger()["orders"]) == 1
+
+
+@pytest.fixture
+def batch(client, token) -> list:
+    return [
+        client.create_market_order(
+            asset_id=token, side="SELL", shares="10", min_price="0.45", order_type="FAK"
+        )
+        for _ in range(3)
+    ]
+
+
+def test_lies_hit_a_batch_row_by_row(paper, client, batch):
+    for kind in ("lie:other_id", "lie:empty_id", "lie:success_with_error"):
+        paper.fault("POST /order", kind)
+    body = [wire(client, signed) for signed in batch]
+    rows = post_raw(paper, client, "/orders", body).json()
+    placed = [order["id"] for order in paper.ledger()["orders"]]
+    assert len(placed) == 2
+    assert rows[0]["orderID"]
+    assert rows[0]["orderID"] not in placed
+    assert [(row["success"], row["orderID"]) for row in rows[1:]] == [(True, ""), (True, "")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "placed"),
+    [
+        ("timeout_after_accept", 3), ("timeout_before_accept", 0), ("http_500_after_accept", 3),
+        ("http_500", 0), ("http_425", 0), ("http_429", 0),
+    ],
+)  # fmt: skip
+def test_a_whole_batch_goes_wrong_at_once(paper, client, batch, kind, placed):
+    paper.fault("POST /order", kind)
+    with pytest.raises((TransportError, RequestRejectedError, RateLimitError)):
+        client.post_orders(batch)
+    ledger = paper.ledger()
+    assert [order["posts"] for order in ledger["orders"]] == [1] * placed
+    assert paper.call("GET", "/paper/faults") == {"faults": []}
+    answers = client.post_orders(batch)
+    assert [row.ok for row in answers] == [not placed] * 3
+    assert [order["posts"] for order in paper.ledger()["orders"]] == [2] * 3
+
+
+def test_settlements_go_wrong_row_by_row(paper, client, batch):
+    paper.fault("POST /order", "settlement_fails", 2)
+    client.post_orders(batch)
+    ended = wait_until(
+        lambda: (
+            (statuses := [trade["status"] for trade in paper.ledger()["trades"]])
+            and set(statuses) <= {"FAILED", "CONFIRMED"}
+            and statuses
+        )
+    )
+    assert ended == ["FAILED", "FAILED", "CONFIRMED"]
+
+
+def test_refusals_and_other_faults_take_their_turns_in_a_batch(paper, client, batch):
+    """A fault of the whole call that comes next in line waits for the next call."""
+    paper.fault("POST /order", "reject:min_size")
+    paper.fault("POST /order", "http_500")
+    assert [row.ok for row in client.post_orders(batch)] == [False, True, True]
+    with pytest.raises(RequestRejectedError) as refused:
+        client.post_orders(batch)
+    assert refused.value.status == 500
+
+
+def test_faults_joined_happen_together(paper, client, signed):
+    paper.fault("POST /order", "slow:50+timeout_after_accept+delayed+settlement_fails")
+    with pytest.raises(TransportError):
+        client.post_order(signed)
+    (order,) = paper.ledger()["orders"]
+    assert client.get_order(order_id=order["id"]).status in ("DELAYED", "MATCHED")
+    wait_until(lambda: [t["status"] for t in paper.ledger()["trades"]] == ["FAILED"])
+
+
+@pytest.mark.parametrize(
+    ("on", "kind"),
+    [
+        ("GET /book", "delayed"), ("DELETE /order", "lie:garbage"), ("split", "settlement_retries"),
+        ("POST /order", "lie:nothing"), ("POST /order", "http_500+nothing"), ("POST /order", ""),
+    ],
+)  # fmt: skip
+def test_kinds_that_make_no_sense_somewhere_are_refused(paper, on, kind):
+    answer = paper.call("POST", "/paper/faults", {"on": on, "kind": kind}, 400)
+    assert "unknown kind" in answer["error"]
 
 
 def test_a_refusal_hits_as_many_rows_of_a_batch(paper, client, token):
