@@ -15,7 +15,7 @@ from exchange.breaker import Breaker, is_rate_limit, verdict_on
 from exchange.errors import ExchangeError, Unavailable
 from exchange.limits import Limiter, binance, polymarket
 from exchange.port import Exchange
-from exchange.sharing import Shared
+from exchange.sharing import Script, Shared
 from exchange.types import (
     Acknowledgement,
     InstrumentInfo,
@@ -200,6 +200,13 @@ def breaker_of(name: str, redis_url: str, prefix: str) -> Breaker:
     return _breakers.setdefault(key, Breaker(_shared(redis_url), key[2], name))
 
 
+def forget(redis_url: str, prefix: str) -> None:
+    """Begin anew with what `namespace` says: nothing counted, every breaker closed (tests)."""
+    _shared(redis_url).run(_FORGET, [], [f"{prefix}*"])
+    for key in [key for key in _breakers if key[2].startswith(prefix)]:
+        _breakers.pop(key, None)
+
+
 def _shared(redis_url: str) -> Shared:
     key = (os.getpid(), redis_url)
     if (made := _shares.get(key)) is not None:
@@ -207,5 +214,11 @@ def _shared(redis_url: str) -> Shared:
     return _shares.setdefault(key, Shared(redis_url))
 
 
+_FORGET: Final = Script("""
+for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+  redis.call('DEL', key)
+end
+return 1
+""")
 _shares: dict[tuple[int, str], Shared] = {}
 _breakers: dict[tuple[int, str, str], Breaker] = {}

@@ -2,12 +2,15 @@
 
 import resource
 import time
-from datetime import timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
+from django.conf import settings
 from django.db.models import Count, Q
 from django.utils import timezone
 
+from exchange.breaker import Breaker
+from exchange.guarded import breaker_of, namespace
 from minting.status import queue_status as mint_queue_status
 from orders.models import Fill, Leg, Order
 from orders.reconciling import IN_FLIGHT
@@ -17,6 +20,7 @@ from trailing.monitor import watched_instruments
 
 STARTED_AT = time.monotonic()
 OVERDUE = timedelta(seconds=10)
+VENUES: Final = ("polymarket", "binance")
 
 
 def queue_stats() -> dict[str, dict[str, int]]:
@@ -93,6 +97,24 @@ def feed() -> dict[str, Any]:
     return {"instruments": len(watched), "fresh": len(fresh), "lastPriceAt": youngest}
 
 
+def breakers() -> dict[str, dict[str, Any]]:
+    """The venues' breakers as all processes share them, or this one's own while Redis is away."""
+    told = settings.CONFIGURATION
+    prefix = namespace(told.exchange, told.paper_port)
+    return {name: _state_of(breaker_of(name, settings.REDIS_URL, prefix)) for name in VENUES}
+
+
+def _state_of(breaker: Breaker) -> dict[str, Any]:
+    seen, now = breaker.look(), timezone.now()
+    until = datetime.fromtimestamp(seen.open_until, UTC)
+    return {
+        "state": seen.state(now.timestamp()),
+        "failures": seen.failures,
+        "openUntil": until if until > now else None,
+        "source": "redis" if breaker.is_shared else "this process",
+    }
+
+
 def memory_usage() -> dict[str, int]:
     """Of the web process: the largest resident set so far, in bytes."""
     return {"maxRss": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
@@ -117,7 +139,7 @@ def report() -> dict[str, Any]:
         },
         "queues": queues,
         "processes": processes(),
-        "breakers": {},
+        "breakers": breakers(),
         "feed": feed(),
     }
 

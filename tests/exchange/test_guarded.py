@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from exchange.errors import ExchangeError, OutcomeUnknown, Rejected, Unavailable
-from exchange.guarded import Guarded, breaker_of, guarded, namespace
+from exchange.guarded import Guarded, breaker_of, forget, guarded, namespace
 from exchange.port import Exchange
 from exchange.types import Acknowledgement, OrderRequest, RejectionCode, SignedOrder
 from tests.exchange.stub import Answer, Stub, serving
@@ -306,3 +306,14 @@ def test_one_breaker_per_process_and_venue_and_none_shared_with_paper():
     assert breaker_of("polymarket", AWAY, live) is breaker_of("polymarket", AWAY, live)
     assert breaker_of("polymarket", AWAY, live) is not breaker_of("polymarket", AWAY, paper)
     assert breaker_of("polymarket", AWAY, live) is not breaker_of("binance", AWAY, live)
+
+
+@pytest.mark.parametrize("url", [os.environ.get("REDIS_URL", AWAY), AWAY], ids=["redis", "away"])
+def test_what_is_forgotten_begins_anew(outside, url):
+    prefix = f"test:{uuid.uuid4()}:"
+    venue = guarded("polymarket", outside, url, prefix)
+    broken(venue, outside)
+    first_refusal(lambda: venue.balance("1"))
+    forget(url, prefix)
+    outside.trouble = None
+    guarded("polymarket", outside, url, prefix).balance("1")
