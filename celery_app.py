@@ -6,7 +6,6 @@ The schedule is static: no click should be able to stop the tick.
 
 import os
 import sys
-import threading
 import warnings
 
 from celery import Celery
@@ -100,17 +99,20 @@ def leave_broken_connections(**_: object) -> None:
 @worker_ready.connect
 def warm_up_and_watch(sender: object, **_: object) -> None:
     """Load the venue's client before the first order needs it; watch the stops without the broker."""
-    from orders.venues import warm_up
+    from orders.starting import wake_up
 
-    warming = threading.Timer(WARM_UP_AFTER, warm_up)
-    warming.daemon = True
-    warming.start()
+    wake_up(after=WARM_UP_AFTER)
     amqp = getattr(getattr(sender, "app", None), "amqp", None)
-    if amqp is not None and "trailing" in amqp.queues.consume_from:
+    queues = () if amqp is None else amqp.queues.consume_from
+    if "trailing" in queues:
         from strategy import managing
         from trailing.monitor import Watchdog
 
         Watchdog(managing.work).start()
+    if "orders" in queues:
+        from orders.listening import Listener
+
+        Listener().start()
 
 
 @worker_shutdown.connect

@@ -6,6 +6,7 @@ send at once. After an outage of all, the first one reconciles and the others wa
 
 import os
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
@@ -38,6 +39,26 @@ def may_send(venue: str) -> bool:
     return False
 
 
+def wake_up(after: float) -> None:
+    """Get ready to send in a moment: load the client, log in, reconcile."""
+    from orders.venues import warm_up
+
+    def get_ready() -> None:
+        warm_up()
+        _guarded(begin_everywhere)
+
+    timer = threading.Timer(after, get_ready)
+    timer.daemon = True
+    timer.start()
+
+
+def begin_everywhere() -> None:
+    """Reconcile with every venue that something was ever sent to, in the background."""
+    for venue in Order.objects.values_list("instrument__venue", flat=True).distinct():
+        if not may_send(venue):
+            log.info("reconciling_before_sending", venue=venue)
+
+
 def begin(venue: str) -> None:
     """Reconcile with a venue in the background, until it has answered."""
     key = (os.getpid(), venue)
@@ -57,6 +78,15 @@ def forget() -> None:
 def _has_traded(venue: str) -> bool:
     sent = Order.objects.filter(instrument__venue=venue)
     return sent.exclude(status="planned").exists()
+
+
+def _guarded(action: Callable[[], None]) -> None:
+    try:
+        action()
+    except Exception:
+        log.exception("not_woken_up")
+    finally:
+        close_old_connections()
 
 
 def _reconcile(venue: str) -> None:

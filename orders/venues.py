@@ -10,7 +10,7 @@ from django.conf import settings
 
 from exchange.errors import Rejected
 from exchange.polymarket.settings import Account, Credentials, Endpoints
-from exchange.port import Exchange, Minter
+from exchange.port import Exchange, Minter, UserStream
 from exchange.types import RejectionCode
 from orders.models import Instrument
 from polytrader.configuration import Configuration
@@ -38,7 +38,7 @@ def venue_name(symbol: str) -> str:
 
 def venue(name: str) -> Exchange:
     """The adapter of a venue by its name."""
-    return _once(name, {"polymarket": _polymarket, "binance": _binance}[name])  # type: ignore[return-value]
+    return _once(name, lambda: _guarded(name))  # type: ignore[return-value]
 
 
 def venue_of(instrument: Instrument) -> Exchange:
@@ -49,6 +49,37 @@ def venue_of(instrument: Instrument) -> Exchange:
 def minter() -> Minter:
     """Whoever mints for the installation's wallet."""
     return _once("minter", _minter)  # type: ignore[return-value]
+
+
+def user_stream() -> UserStream:
+    """The stream of news about the wallet's orders and trades."""
+    from exchange.polymarket.user_stream import UserStream as PolymarketUserStream
+
+    account = _account()
+    if account is None:
+        raise Rejected(RejectionCode.NOT_ALLOWED, "this process has no key; it cannot listen")
+    return PolymarketUserStream(_endpoints(), account)
+
+
+def _guarded(name: str) -> Exchange:
+    from exchange.guarded import guarded
+
+    told: Configuration = settings.CONFIGURATION
+    return guarded(
+        name,
+        {"polymarket": _polymarket, "binance": _binance}[name](),
+        settings.REDIS_URL,
+        guards(),
+        orders_per_second=told.orders_per_second,
+        orders_burst=told.orders_burst,
+    )
+
+
+def guards() -> str:
+    """The name under which the venues' limits and breakers are shared."""
+    from exchange.guarded import namespace
+
+    return namespace(settings.CONFIGURATION.exchange, settings.CONFIGURATION.paper_port)
 
 
 def _once(name: str, make: Callable[[], object]) -> object:

@@ -62,6 +62,7 @@ def _paper_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.fixture
 def paper(_paper_process: Any, settings: Any) -> Iterator[Any]:
     """A paper exchange in its opening state; our adapters in this process trade on it."""
+    from exchange import guarded
     from orders import sending, venues
 
     _paper_process.call("POST", "/paper/reset")
@@ -75,6 +76,7 @@ def paper(_paper_process: Any, settings: Any) -> Iterator[Any]:
         binance_api_secret="paper-secret",
     )
     venues.forget()
+    guarded.forget(settings.REDIS_URL, venues.guards())
     yield _paper_process
     sending.finish()
     venues.forget()
