@@ -55,6 +55,7 @@ class Shared:
             pause = TRY_AGAIN_IN_A_HURRY_AFTER if urgent else TRY_AGAIN_AFTER
             if time.monotonic() - failed_at < pause:
                 return None
+            self._failed_at = time.monotonic()  # one thread tries, the others need not wait too
         try:
             answer = self._evaluate(script, keys, arguments)
         except (redis.RedisError, OSError) as error:
