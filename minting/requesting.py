@@ -7,6 +7,7 @@ from django.db.models import Exists, OuterRef
 from minting.models import Mint
 from orders.models import Fill
 from polytrader.bells import ring
+from polytrader.points import point
 
 log = structlog.get_logger()
 
@@ -25,7 +26,9 @@ def request_for_settled_sales(limit: int = 500) -> int:
             ),
             ignore_conflicts=True,
         )
+        point("mints_made")
     if fills:
+        point("mints_committed")
         log.info("mints_requested", count=len(fills))
         ring("mint-queue", queue="mint-queue")
     return len(fills)

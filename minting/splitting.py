@@ -19,6 +19,7 @@ from orders import balances, ledger
 from orders.models import Instrument, Position
 from orders.venues import minter, venue_of
 from polytrader.numbers import plain
+from polytrader.points import point
 
 log = structlog.get_logger()
 
@@ -82,6 +83,7 @@ def send(mints: Sequence[Mint]) -> None:
     except ExchangeError as error:
         _delay_all(mints, f"the venue does not answer: {error}", LOOK_AGAIN)
         return
+    point("split_signed")
     row = _commit(mints, instrument, total, signed)
     if row is not None:
         submit(row, who)
@@ -124,9 +126,11 @@ def _commit(
                 if not mint.move("sent", transaction=row, reason=""):
                     raise IntegrityError("a request was taken by another worker")
             _pending(positions, instrument, total, +1)
+            point("split_made")
     except IntegrityError as error:
         log.info("split_not_committed", error=str(error).splitlines()[0])
         return None
+    point("split_committed")
     log.info("split_signed", transaction=row.pk, nonce=row.nonce, quantity=plain(total))
     return row
 
@@ -135,8 +139,10 @@ def submit(row: Transaction, who: Minter) -> None:
     """Submit the committed bytes, the first time or again; the outcome is looked up."""
     row.note(submits=F("submits") + 1)
     row.refresh_from_db(fields=["submits"])
+    point("submit_counted")
     try:
         transaction_id = who.submit(_signed(row))
+        point("split_submitted")
     except Rejected as refusal:
         log.warning("split_refused", transaction=row.pk, code=refusal.code, error=str(refusal))
         row.note(reason=f"refused: {refusal}", next_look_at=timezone.now())
@@ -145,6 +151,7 @@ def submit(row: Transaction, who: Minter) -> None:
         row.note(reason=f"no clear answer yet: {error}", next_look_at=timezone.now() + LOOK_AGAIN)
     else:
         row.note(transaction_id=transaction_id, reason="", next_look_at=timezone.now() + LOOK_AGAIN)
+        point("submission_noted")
 
 
 def look(row: Transaction) -> None:
@@ -155,6 +162,7 @@ def look(row: Transaction) -> None:
     who = minter()
     try:
         report = who.find_split(_signed(row), row.transaction_id)
+        point("split_looked_up")
         if report is None:
             _not_known(row, who)
         elif report.status == "confirmed":
@@ -242,6 +250,8 @@ def confirm(row: Transaction, report: SplitReport) -> None:
         _pending(positions, instrument, row.quantity, -1)
         for mint in row.mints.filter(status="sent"):
             mint.move("confirmed", closed_at=now, reason="")
+        point("split_booked")
+    point("split_confirmed")
     log.info("split_confirmed", transaction=row.pk, quantity=plain(row.quantity))
 
 
@@ -258,6 +268,8 @@ def fail(row: Transaction, reason: str, *, again: bool = False) -> None:
                 mint.move("requested", reason=reason, next_attempt_at=timezone.now())
             else:
                 mint.move("failed", reason=reason, closed_at=timezone.now())
+        point("split_given_up")
+    point("split_failed")
     log.warning("split_failed", transaction=row.pk, reason=reason, again=again)
 
 

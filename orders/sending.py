@@ -252,6 +252,7 @@ def _acknowledged(order: Order, answer: Acknowledgement | None = None) -> None:
     said = "" if answer is None else answer.status
     log.info("order_posted", order=order.pk, id=order.order_id, status=said)
     order.note(answered_at=now, acknowledged_at=now, next_look_at=now, reason="", venue_status=said)
+    point("acknowledgement_noted")
     late = Order.objects.filter(pk=order.pk, status__in=["cancelled", "rejected"])
     if late.update(is_late=True):
         log.critical("order_taken_after_it_was_closed", order=order.pk, id=order.order_id)
@@ -289,6 +290,7 @@ def _refused(order: Order, refusal: Rejected, exchange: Exchange) -> None:
     if refusal.code in look_first or order.posts > 1:
         try:
             known = exchange.find_order(cast(str, order.order_id)) is not None
+            point("refusal_looked_up")
         except ExchangeError as error:
             order.note(reason=f"refused, look-up failed: {error}", next_look_at=_soon())
             return
@@ -321,6 +323,7 @@ def refuse(order: Order, code: str, message: str) -> None:
             leg.note(rejections=leg.rejections + 1)
             _retry_refused(leg, code, f"refused, trying again: {message}")
         point("refusal_noted")
+    point("refusal_committed")
     _learn_from(order, code)
     ring("strategy.sweep", queue="manage-position")
 

@@ -1,29 +1,21 @@
 """Named points between two effects, where a test may kill the process.
 
-Outside of tests `point` is a function that does nothing. Under a test that sets
-`POLYTRADER_KILL_AT=name` (or `name:3`, its third passing) the process dies there
-with SIGKILL, as if the machine had lost its power.
+Outside of tests nothing is armed, and passing a point is one comparison.
+`tests/crashes` arms them and dies there with SIGKILL, as if the machine had lost its power.
 """
 
-import os
-import signal
+from collections.abc import Callable
 
-_WANTED, _, _COUNT = os.environ.get("POLYTRADER_KILL_AT", "").partition(":")
-_left = int(_COUNT or 1)
+_reached: Callable[[str], None] | None = None
 
 
-def _do_nothing(name: str) -> None:
-    """Pass a point."""
+def point(name: str) -> None:
+    """Pass a point; its name is a literal and unique, so that tests can list all of them."""
+    if _reached is not None:
+        _reached(name)
 
 
-def _die_at(name: str) -> None:
-    """Pass a point, unless it is the one at which to die."""
-    global _left
-    if name != _WANTED:
-        return
-    _left -= 1
-    if _left <= 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-point = _die_at if _WANTED else _do_nothing
+def arm(reached: Callable[[str], None] | None) -> None:
+    """Have `reached` called with the name of each point that this process passes (tests)."""
+    global _reached
+    _reached = reached

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from orders import planning
+from polytrader.points import point
 from trailing.models import STALE_AFTER, StopEvent, TrailingStop
 from trailing.sql import ACTIVATE, CLAIM, END_TRIGGERED, FIND_TRIGGERED, PIN_THE_PLAN, RATCHET
 
@@ -62,6 +63,8 @@ def tick(observations: Iterable[Observation]) -> TickResult:
             fired = _trigger(cursor, arguments)
             result.triggered, result.order_ids = _plan_exits(fired)
             cursor.execute(RATCHET, arguments)
+            point("ticked")
+    point("tick_committed")
     return result
 
 
@@ -138,6 +141,7 @@ def _plan_exits(fired: Sequence[_Fired]) -> tuple[int, list[int]]:
             for stop in stops
         ]
     )
+    point("exits_planned")
     hits = [by_id[stop.pk] for stop in stops]
     _end(hits, [trade.pk for trade, _ in exits])
     log.info("stops_triggered", stops=[stop.state_key for stop in stops])
