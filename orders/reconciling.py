@@ -58,6 +58,7 @@ def claim_due(
             model = rows.model
             claimed = model._base_manager.filter(pk__in=[row.pk for row in due])
             claimed.update(**{column: now + ahead})
+    point("rows_claimed")
     return due
 
 
@@ -245,6 +246,7 @@ def _apply(order: Order, report: OrderReport, trades: Sequence[TradeReport]) -> 
             return
         _close(order, leg, report)
         point("order_closed")
+    point("closing_committed")
     ring("strategy.sweep", queue="manage-position")
 
 
@@ -314,6 +316,7 @@ def book(order: Order, trade: TradeReport) -> None:
         if is_new:
             point("fill_made")
             ledger.post_match(fill)
+    point("match_committed")
     _settle_fill(fill, trade)
 
 
@@ -358,6 +361,7 @@ def _settle_fill(fill: Fill, trade: TradeReport) -> None:
         else:
             ledger.post_failure(fill)
             _failed(fill)
+    point("settlement_committed")
     log.info("fill_closed", fill=fill.pk, trade=fill.trade_id, status=fill.status)
     ring("strategy.sweep", queue="manage-position")
 

@@ -90,6 +90,7 @@ def _manage(leg: Leg, quotes: dict[str, Quote]) -> list[int]:
         point("decision_recorded")
         planned = carrying_out.carry_out(leg, family, seen, decision)
         point("decision_carried_out")
+    point("decision_committed")
     return planned
 
 
@@ -148,6 +149,7 @@ def run(job: PositionJob) -> None:
     """Look after one trade: ask about its orders, decide about its legs, say when to come again."""
     if not job.move("active", runs=job.runs + 1):
         return
+    point("job_taken")
     reconcile_trade(job.trade_id)
     working = Leg.objects.filter(trade=job.trade_id, status="working").select_related("instrument")
     sending.send_all(manage(list(working)))
