@@ -1,14 +1,21 @@
-"""What an order costs before it is on the wire: milliseconds per signature, imports, memory.
+"""What an order costs besides the network: milliseconds to sign and to post, imports, memory.
 
 Run: python -m bench.signing
 """
 
+import json
+import multiprocessing
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from decimal import Decimal
+from statistics import median
 
+from exchange.polymarket.settings import Account, Credentials, Endpoints
 from exchange.polymarket.signing import OrderSigner
+from exchange.polymarket.trading import PolymarketExchange
 from exchange.polymarket.wallets import Wallet, WalletKind, address_of, deposit_wallet_of
 from exchange.types import OrderRequest
 
@@ -66,6 +73,59 @@ def milliseconds_by_the_client() -> float:
     return (time.perf_counter() - started) / 200 * 1000
 
 
+def milliseconds_per_post() -> tuple[float, float]:
+    """Post to a local socket that answers at once; return our median, and that of a bare one."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    address = listener.getsockname()
+    credentials = Credentials("k" * 36, "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I=", "pp")
+    account = Account(KEY, address_of(KEY), credentials)
+    exchange = PolymarketExchange(Endpoints.paper(f"http://127.0.0.1:{address[1]}"), account)
+    signed = exchange.sign(SELL)
+    answer = json.dumps({"success": True, "orderID": signed.order_id, "status": "live"}).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(answer)}"
+    venue = multiprocessing.get_context("fork").Process(
+        target=answer_forever, args=(listener, head.encode() + b"\r\n\r\n" + answer), daemon=True
+    )
+    venue.start()
+    try:
+        with socket.create_connection(address) as connection:
+            bare = median_of(lambda: round_trip(connection))
+        exchange.log_in()
+        return median_of(lambda: exchange.post(signed)), bare
+    finally:
+        venue.kill()
+
+
+def answer_forever(listener: socket.socket, answer: bytes) -> None:
+    """Answer each request of one connection after the other, whatever it asks."""
+    while True:
+        connection, _ = listener.accept()
+        asked = b""
+        while more := connection.recv(65536):
+            asked += more
+            head, end, body = asked.partition(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0] or 0)
+            if end and len(body) == length:
+                connection.sendall(answer)
+                asked = b""
+
+
+def round_trip(connection: socket.socket) -> None:
+    """Ask and be answered without any library."""
+    connection.sendall(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+    connection.recv(65536)
+
+
+def median_of(call: Callable[[], object]) -> float:
+    """Return the median milliseconds of `ROUNDS` calls, after the first few."""
+    taken = []
+    for _ in range(ROUNDS + 20):
+        started = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - started)
+    return median(taken[20:]) * 1000
+
+
 def seconds_and_megabytes(statement: str) -> tuple[float, float]:
     """Import in a fresh process; return the seconds and the resident memory after it."""
     code = (
@@ -88,6 +148,9 @@ def main() -> None:
         f"{'order signed, deposit wallet':44} {milliseconds_per_signature('deposit_wallet'):8.3f} ms"
     )
     print(f"{'the same by the official client':44} {milliseconds_by_the_client():8.3f} ms")
+    ours, bare = milliseconds_per_post()
+    print(f"{'order posted to a local socket':44} {ours:8.3f} ms")
+    print(f"{'the same round trip by a bare socket':44} {bare:8.3f} ms")
     for name, statement in (
         ("bare Python", "pass"),
         ("a process that only reads", READ),

@@ -214,6 +214,17 @@ def test_credentials_are_derived_once_and_again_when_the_venue_forgot_them(venue
     assert venue.of("POST", "/order")[-1].json["owner"] == "new"
 
 
+def test_a_warm_process_posts_with_one_request(venue: Stub):
+    exchange = PolymarketExchange(Endpoints.paper(venue.url), Account(KEY, OWNER), QUICK)
+    venue.on("POST", "/auth/api-key", derived("new"))
+    exchange.log_in()
+    signed = exchange.sign(SELL)
+    venue.on("POST", "/order", accepted(signed.order_id))
+    before = len(venue.asked)
+    exchange.post(signed)
+    assert [asked.path for asked in venue.asked[before:]] == ["/order"]
+
+
 def test_a_failed_login_is_no_answer_to_the_order(venue: Stub):
     exchange = PolymarketExchange(Endpoints.paper(venue.url), Account(KEY, OWNER), QUICK)
     venue.on("POST", "/auth/api-key", {"error": "try later"}, 500)
