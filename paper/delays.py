@@ -37,7 +37,10 @@ def _schedule(paper: Paper, row: Row | None) -> None:
 
 
 def release(paper: Paper, order_id: str) -> None:
-    """Let a delayed order match: what its type does not allow to rest or to fill is cancelled."""
+    """Let a delayed order match; what finds nothing and may not rest is over.
+
+    A FAK is UNMATCHED then, a FOK CANCELED: the venue has both words, and its documents do not say when.
+    """
     row = _row(paper, order_id)
     if row is None:
         return
@@ -48,7 +51,10 @@ def release(paper: Paper, order_id: str) -> None:
     try:
         fills = fills_of(paper, entry)
     except Refused as refused:
-        _kill(paper, order_id, "CANCELED", f"CANCELED_{refused.text}")
+        if entry.type == "FAK":
+            _kill(paper, order_id, "UNMATCHED")
+        else:
+            _kill(paper, order_id, "CANCELED", f"CANCELED_{refused.text}")
         return
     accept(paper, entry, fills)
 

@@ -266,13 +266,14 @@ def test_a_delayed_gtc_order_rests_with_what_it_does_not_reach(client, paper, to
     assert client.cancel_order(order_id=accepted.order_id).canceled == (accepted.order_id,)
 
 
-@pytest.mark.parametrize("kind", ["FAK", "FOK"])
-def test_a_delayed_market_order_that_finds_nothing_is_cancelled(client, paper, token, kind):
+@pytest.mark.parametrize(("kind", "status"), [("FAK", "UNMATCHED"), ("FOK", "CANCELED")])
+def test_a_delayed_market_order_that_finds_nothing_is_over(client, paper, token, kind, status):
     paper.fault("POST /order", "delayed")
     accepted = client.post_order(market_sale(client, token, kind=kind))
     paper.put_book(token, [("0.30", 100)])
-    wait_until(lambda: client.get_order(order_id=accepted.order_id).status == "CANCELED")
+    wait_until(lambda: client.get_order(order_id=accepted.order_id).status == status)
     assert client.get_order(order_id=accepted.order_id).size_matched == 0
+    assert list(client.cancel_order(order_id=accepted.order_id).not_canceled)
     assert client.post_order(limit(client, token, size="10000", price="0.9")).status == "live"
 
 

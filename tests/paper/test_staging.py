@@ -12,7 +12,7 @@ from polymarket.errors import RequestRejectedError
 from tests.paper.conftest import FAST, OWNER, client_on
 from tests.paper.raw import post_raw, wire
 from tests.paper.user_socket import listening
-from tests.paper_process import running_paper, start_paper, wait_until
+from tests.paper_process import PaperProcess, running_paper, start_paper, wait_until
 
 
 @pytest.fixture
@@ -40,6 +40,12 @@ def resting(client, token: str, price: str = "0.60", **more):
 def balance(paper, asset: str) -> Decimal:
     (balances,) = paper.ledger()["balances"].values()
     return Decimal(balances[asset])
+
+
+def placed_by_hand(paper: PaperProcess, body: dict) -> str:
+    answer = paper.call("POST", "/paper/hand-order", body)
+    assert isinstance(answer, dict)
+    return answer["orderId"]
 
 
 BAD_INPUT = [
@@ -172,12 +178,10 @@ def test_a_purchase_by_hand_pays_its_fee(paper):
 
 def test_an_order_by_hand_rests_holds_its_balance_and_can_be_cancelled(paper, client, token):
     body = {"assetId": token, "side": "SELL", "size": "9995", "price": "0.60"}
-    order_id = paper.call("POST", "/paper/hand-order", body)["orderId"]
+    order_id = placed_by_hand(paper, body)
     (listed,) = client.list_open_orders().first_page().items
-    assert (listed.id, listed.original_size, listed.owner) != (
-        order_id, 9995, client.credentials.key,
-    )  # fmt: skip
     assert (listed.id, listed.original_size) == (order_id, 9995)
+    assert listed.owner != client.credentials.key
     with pytest.raises(RequestRejectedError, match="sum of active orders: 9995000000"):
         client.post_order(sale(client, token))
     assert client.cancel_order(order_id=order_id).canceled == (order_id,)
@@ -189,7 +193,7 @@ def test_an_order_by_hand_survives_a_restart_and_is_filled(home):
     token = first.markets()[0]["tokenIds"][0]
     first.put_book(token, [("0.48", 100)], [("0.50", 80)])
     body = {"assetId": token, "side": "SELL", "size": "10", "price": "0.55"}
-    order_id = first.call("POST", "/paper/hand-order", body)["orderId"]
+    order_id = placed_by_hand(first, body)
     first.kill()
     with running_paper(home, OWNER, **FAST) as second:
         second.put_book(token, [("0.56", 100)])

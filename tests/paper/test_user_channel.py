@@ -17,9 +17,9 @@ from websockets.sync.client import connect
 
 from paper.faults import Faults
 from paper.feed import LONGEST_QUEUE, Feed, Listener
-from tests.paper.conftest import OWNER, OWNER_KEY
+from tests.paper.conftest import FAST, OWNER, OWNER_KEY, client_on
 from tests.paper.user_socket import listening, subscription, ws_url
-from tests.paper_process import environment_for, wait_until
+from tests.paper_process import environment_for, running_paper, wait_until
 
 STRANGER_KEY = "0x" + "b8" * 32
 ORDER = frozenset(
@@ -235,6 +235,34 @@ def test_a_dropped_feed_breaks_connections_and_refuses_new_ones(paper, client, t
     paper.call("POST", "/paper/feed", {"state": "live"})
     with listening(paper.url, client) as user:
         assert user.events == []
+
+
+def test_an_open_connection_does_not_keep_the_exchange_from_stopping(home):
+    with (
+        running_paper(home, OWNER, **FAST) as process,
+        client_on(process.url) as client,
+        listening(process.url, client),
+    ):
+        assert process.stop() == 0
+
+
+def test_a_delayed_order_is_told_of_when_it_matches_or_does_not(paper, client, token):
+    paper.fault("POST /order", "delayed", 2)
+    with listening(paper.url, client) as user:
+        matched = client.post_order(sale(client, token)).order_id
+        user.until(is_settled)
+        paper.put_book(token, [("0.30", 100)])
+        unmatched = client.post_order(sale(client, token)).order_id
+        user.until(lambda events: events[-1]["status"] == "UNMATCHED")
+    told = [
+        (event["id"], event["type"], event["status"])
+        for event in user.events
+        if event["type"] != "TRADE"
+    ]
+    assert told == [
+        (matched, "PLACEMENT", "DELAYED"), (matched, "UPDATE", "MATCHED"),
+        (unmatched, "PLACEMENT", "DELAYED"), (unmatched, "CANCELLATION", "UNMATCHED"),
+    ]  # fmt: skip
 
 
 def test_events_come_three_times(paper, client, token):
