@@ -334,7 +334,7 @@ def test_a_reader_that_stops_reading_holds_nobody_up(paper, client, token):
     raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 2048)
     host, port = paper.url.removeprefix("http://").split(":")
     raw.connect((host, int(port)))
-    with connect(ws_url(paper.url), sock=raw, max_queue=1) as stuck:
+    with connect(ws_url(paper.url), sock=raw, max_queue=1, close_timeout=0.1) as stuck:
         stuck.send(json.dumps(subscription(client)))
         paper.fault("ws", "duplicate", 1_000_000)
         with listening(paper.url, client) as user:
