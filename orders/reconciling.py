@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 from django.db import models, transaction
-from django.db.models import Min, Q, Value
+from django.db.models import F, Min, Q, Value
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
@@ -64,15 +64,23 @@ def claim_due(
 
 def sweep() -> int:
     """Do whatever is due: send, look up, settle. Returns how many rows were touched."""
+    return send_due() + look_at_due() + settle_due()
+
+
+def send_due() -> int:
+    """Send a batch of planned orders that nobody has sent yet."""
     planned = claim_due(
         Order.objects.filter(status="planned"), "next_look_at", IN_FLIGHT, LARGE_BATCH
     )
-    _safely(sending.send_all, [order.pk for order in planned])
-    return len(planned) + _look_at_due() + _settle_due()
+    if planned:
+        _safely(sending.send_all, [order.pk for order in planned])
+    return len(planned)
 
 
-def _look_at_due() -> int:
-    orders = Order.objects.select_related("instrument", "leg")
+def look_at_due() -> int:
+    """Ask about a batch of orders: in flight one by one, those that rest together."""
+    # Instruments are few and shared: fetched apart, not with each row.
+    orders = Order.objects.prefetch_related("instrument")
     flying = orders.filter(Q(status="sent") | Q(is_late=True))
     flying_due = claim_due(flying, "next_look_at", IN_FLIGHT)
     for order in flying_due:
@@ -104,12 +112,15 @@ def _changed(resting: Sequence[Order]) -> Iterable[Order]:
                 yield order
 
 
-def _settle_due() -> int:
-    settling = Fill.objects.filter(status="matched").select_related("order__instrument")
+def settle_due() -> int:
+    """Ask about a batch of unsettled fills."""
+    settling = Fill.objects.filter(status="matched").annotate(
+        venue=F("order__instrument__venue"), venue_order_id=F("order__order_id")
+    )
     due = claim_due(settling, "next_look_at", SETTLING, LARGE_BATCH)
     by_venue = defaultdict(list)
     for fill in due:
-        by_venue[fill.order.instrument.venue].append(fill)
+        by_venue[fill.venue].append(fill)
     for name, fills in by_venue.items():
         left = _settled_by_list(name, fills) if len(fills) > MANY else fills
         for order_pk in {fill.order_id for fill in left}:
@@ -117,7 +128,7 @@ def _settle_due() -> int:
     return len(due)
 
 
-def _settled_by_list(name: str, fills: Sequence[Fill]) -> list[Fill]:
+def _settled_by_list(name: str, fills: Sequence[Any]) -> list[Fill]:
     """Settle what one list of the wallet's trades speaks of; the fills that it does not."""
     since = min(fill.matched_at for fill in fills) - timedelta(seconds=5)
     try:
@@ -128,7 +139,7 @@ def _settled_by_list(name: str, fills: Sequence[Fill]) -> list[Fill]:
     told = {(trade.trade_id, trade.order_id.lower()): trade for trade in trades}
     unknown = []
     for fill in fills:
-        trade = told.get((fill.trade_id, (fill.order.order_id or "").lower()))
+        trade = told.get((fill.trade_id, fill.venue_order_id.lower()))
         if trade is None:
             unknown.append(fill)
         else:

@@ -8,8 +8,8 @@ from itertools import groupby
 from typing import cast
 
 import structlog
-from django.db import close_old_connections, transaction
-from django.db.models import F, Q
+from django.db import close_old_connections, connection, transaction
+from django.db.models import Exists
 from django.utils import timezone
 
 from exchange.errors import (
@@ -92,10 +92,11 @@ def _claim(order_pks: Sequence[int]) -> list[Order]:
             Order.objects.select_for_update(skip_locked=True, of=("self",))
             .select_related("instrument", "leg__trade")
             .filter(pk__in=order_pks, status="planned")
+            .annotate(is_halted=Exists(Halt.objects.filter(lifted_at__isnull=True)))
             .order_by("pk")
         )
         orders = sorted(rows, key=lambda order: list(order_pks).index(order.pk))
-        if not orders or Halt.is_on():
+        if not orders or orders[0].is_halted:  # type: ignore[attr-defined]
             return []
         ready = {name: starting.may_send(name) for name in {o.instrument.venue for o in orders}}
         signed = [order for order in orders if ready[order.instrument.venue] and _sign(order)]
@@ -156,8 +157,6 @@ def post(order: Order) -> None:
 
 def post_all(orders: Sequence[Order]) -> None:
     """Post committed orders, those of one venue in batches; each answer is read for itself."""
-    if not orders or Halt.is_on():
-        return
     by_venue = sorted(orders, key=lambda order: order.instrument.venue)
     for name, group in groupby(by_venue, key=lambda order: order.instrument.venue):
         exchange, mine = venue(name), list(group)
@@ -167,7 +166,7 @@ def post_all(orders: Sequence[Order]) -> None:
 
 
 def _post_batch(exchange: Exchange, orders: Sequence[Order]) -> None:
-    taken = [order for order in orders if _take_turn(order)]
+    taken = _take_turns(orders)
     point("turn_taken")
     if len(taken) == 1:
         answers = [_answer(exchange, taken[0])]
@@ -211,16 +210,40 @@ def _note(order: Order, answer: Acknowledgement | ExchangeError, exchange: Excha
         _no_answer(order, answer, doubtful_until=order.doubtful_until)
 
 
-def _take_turn(order: Order) -> bool:
-    """Count this post, unless somebody else has posted since `order` was read."""
+_TAKE_TURNS = """
+UPDATE orders_order AS o
+   SET posts = o.posts + 1, sent_at = %(now)s, answered_at = NULL, updated_at = %(now)s
+  FROM unnest(%(ids)s::bigint[], %(posts)s::integer[]) AS seen (id, posts)
+ WHERE o.id = seen.id AND o.status = 'sent' AND o.posts = seen.posts
+   AND o.acknowledged_at IS NULL
+   AND (o.answered_at IS NOT NULL OR o.posts = 0 OR o.sent_at < %(over)s)
+   AND NOT EXISTS (SELECT 1 FROM orders_halt WHERE lifted_at IS NULL)
+RETURNING o.id, o.posts, o.doubtful_until
+"""
+
+
+def _take_turns(orders: Sequence[Order]) -> list[Order]:
+    """Count this post of each order, unless somebody else has posted it since it was read.
+
+    Returns those whose turn it is, in their order; none while sending is halted.
+    """
     now = timezone.now()
-    over = Q(answered_at__isnull=False) | Q(posts=0) | Q(sent_at__lt=now - UNDER_WAY_FOR)
-    turn = Order.objects.filter(
-        over, pk=order.pk, status="sent", posts=order.posts, acknowledged_at=None
-    )
-    ours = turn.update(posts=F("posts") + 1, sent_at=now, answered_at=None, updated_at=now)
-    order.refresh_from_db(fields=["status", "posts", "sent_at", "answered_at", "doubtful_until"])
-    return bool(ours)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _TAKE_TURNS,
+            {
+                "now": now,
+                "over": now - UNDER_WAY_FOR,
+                "ids": [order.pk for order in orders],
+                "posts": [order.posts for order in orders],
+            },
+        )
+        won = {pk: (posts, doubtful) for pk, posts, doubtful in cursor.fetchall()}
+    ours = [order for order in orders if order.pk in won]
+    for order in ours:
+        order.posts, order.doubtful_until = won[order.pk]
+        order.sent_at, order.answered_at = now, None
+    return ours
 
 
 def may_post_again(order: Order) -> bool:
