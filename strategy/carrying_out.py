@@ -9,12 +9,14 @@ import structlog
 from django.db.models import F
 from django.utils import timezone
 
+from exchange.types import Side
 from orders import cancelling, instruments, planning
 from orders.models import Instrument, Leg
 from polytrader.alerts import raise_alert, resolve_alert
 from polytrader.numbers import plain
+from strategy import seeing
 from strategy.models import Decision as DecisionRow
-from strategy.rules import BASKET_SLIPPAGE, Decision
+from strategy.rules import BASKET_SLIPPAGE, TICK_HAS_CHANGED, Decision, furthest_price
 from strategy.seeing import Seen
 
 log = structlog.get_logger()
@@ -82,7 +84,7 @@ def _wait(leg: Leg, seen: Seen, decision: Decision) -> None:
         return
     assert decision.wait is not None
     planning.ask_again(leg, decision.wait, decision.reason)
-    if decision.reason.startswith("the tick size has changed"):
+    if decision.reason == TICK_HAS_CHANGED:
         leg.instrument.note(updated_at=timezone.now() - instruments.FRESH_FOR)
     is_held = seen.leg.is_exit and decision.reason != "settling"
     if is_held and leg.created_at < timezone.now() - HELD_TOO_LONG:
@@ -117,18 +119,22 @@ def _hedge(leg: Leg, decision: Decision) -> None:
 
 
 def _unwind(leg: Leg, family: Sequence[Leg], decision: Decision) -> None:
-    """Undo what the other legs have too much, each by a remedy; the leg ends."""
+    """Undo what legs have too much, each by a remedy, from what was really paid; the leg ends."""
     by_id = {one.pk: one for one in family}
     slippage = leg.trade.max_slippage
     if slippage is None:
         slippage = BASKET_SLIPPAGE
     for pk, quantity in decision.unwinds:
         other = by_id[pk]
-        side, tick = ("sell" if other.side == "buy" else "buy"), other.instrument.tick_size
-        price = cast(Decimal, other.price)
-        limit = price - slippage if side == "sell" else price + slippage
-        top = 1 - tick if other.instrument.venue == "polymarket" else limit
-        limit = min(max((limit / tick).to_integral_value() * tick, tick), top)
+        side: Side = "sell" if other.side == "buy" else "buy"
+        paid = seeing.average_price(other) or cast(Decimal, other.price)
+        limit = furthest_price(
+            side,
+            paid,
+            slippage,
+            other.instrument.tick_size,
+            is_outcome=other.instrument.venue == "polymarket",
+        )
         _remedy(leg, other, "unwind", other.instrument, side, quantity, limit)
     _give_up(leg, decision.reason)
 
@@ -142,6 +148,10 @@ def _remedy(
     quantity: Decimal,
     limit: Decimal,
 ) -> None:
+    if Leg.objects.filter(of=of, instrument=instrument, role=role).exists():
+        # A person had a leg tried again that had been remedied: that is not done twice.
+        log.error("remedied_before", leg=leg.pk, of=of.pk, role=role, quantity=plain(quantity))
+        return
     Leg.objects.create(
         trade=leg.trade,
         role=role,
@@ -154,7 +164,7 @@ def _remedy(
         next_attempt_at=timezone.now(),
         reason=f"for leg {leg.pk}, which cannot be completed",
     )
-    log.warning("remedy_planned", leg=leg.pk, role=role, quantity=plain(quantity))
+    log.warning("remedy_planned", leg=leg.pk, of=of.pk, role=role, quantity=plain(quantity))
 
 
 def _end(leg: Leg, to: str, reason: str) -> None:

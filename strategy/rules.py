@@ -21,16 +21,21 @@ BASKET_SLIPPAGE = Decimal("0.02")
 
 BELOW_MINIMUM = "less than the venue's minimum order"
 NO_MORE_HELD = "no more is held"
+TICK_HAS_CHANGED = "the tick size has changed; asking the venue"
 
-FINAL_REFUSALS = (RejectionCode.MARKET_CLOSED, RejectionCode.BLOCKED)
+FINAL_REFUSALS = (RejectionCode.BLOCKED,)
 """Refusals that no repetition can change: they need a person."""
 
 PATIENT_REFUSALS = (
     RejectionCode.NOT_ENOUGH_BALANCE,
     RejectionCode.TICK_SIZE,
     RejectionCode.NOT_ALLOWED,
+    RejectionCode.MARKET_CLOSED,
 )
-"""Refusals that often pass: a balance, a tick or a clock that is behind."""
+"""Refusals that often pass: a balance, a tick or a clock that is behind, a market that pauses.
+
+A market that has closed for good says so itself (`MarketState.is_closed`).
+"""
 
 Kind = Literal[
     "wait",  # something is under way, or it is too early
@@ -79,6 +84,11 @@ class LegState:
     order: OrderState | None = None
     expires_at: datetime | None = None
     is_cancel_requested: bool = False
+    idle_since: datetime | None = None
+    """When its latest order ended, or the leg was made."""
+    covered: Decimal = ZERO
+    """Of a hedge: what the leg that it stands in for has done by itself."""
+    id: int = 0
 
     @property
     def remaining(self) -> Decimal:
@@ -89,6 +99,11 @@ class LegState:
     def is_exit(self) -> bool:
         """Whether it follows the market until it is done."""
         return self.price is None
+
+    @property
+    def share(self) -> Decimal:
+        """The part that is done of what was wanted."""
+        return (self.covered + self.matched) / (self.covered + self.quantity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,26 +121,37 @@ class MarketState:
     """How much of it the wallet holds, settled or settling."""
     fee_per_unit: Decimal = ZERO
     """The most that a purchase pays per unit on top of its price."""
+    is_quoted: bool = True
+    """Whether the venue has told its prices now."""
     is_closed: bool = False
     accepting_orders: bool = True
     is_outcome: bool = True
     """An outcome token, whose price lies between 0 and 1."""
     complement_ask: Decimal | None = None
     """What the other outcome costs."""
+    complement_fee_per_unit: Decimal = ZERO
     collateral: Decimal = ZERO
     """Sellable collateral, for a hedge."""
 
 
 @dataclass(frozen=True, slots=True)
 class OtherLeg:
-    """Another wanted leg of the same trade."""
+    """Another wanted leg of the same trade; `matched` less what was undone of it."""
 
     id: int
     quantity: Decimal
     matched: Decimal
     is_working: bool
+    """It or its hedge."""
     min_quantity: Decimal
     quantity_step: Decimal
+    hedged: Decimal = ZERO
+    """What was bought of the other outcome in its place."""
+
+    @property
+    def share(self) -> Decimal:
+        """The part that is done of what was wanted."""
+        return (self.matched + self.hedged) / self.quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +167,8 @@ class Limits:
     patience: int = 8
     """How many times longer a refusal that often passes is borne."""
     max_failures: int = 10
+    longest_hold: timedelta = timedelta(seconds=30)
+    """How long a leg with a price of its own waits for prices, shares or a market."""
     wait_for_shares: timedelta = timedelta(seconds=2)
     settling: timedelta = timedelta(seconds=1)
     in_flight: timedelta = timedelta(seconds=2)
@@ -173,15 +201,21 @@ def decide(
         return _while_live(leg, leg.order, limits)
     if leg.remaining < max(market.min_quantity, market.quantity_step):
         return _with_nothing_left(leg, limits)
-    if (ended := _ended(leg, market, limits, now)) is not None:
+    if (ended := _ended(leg, market, others, limits, now)) is not None:
         return ended
     if (beyond := _beyond_its_budget(leg, limits)) is not None:
         return _remedy(leg, market, others, limits, beyond)
-    return _order(leg, market, others, limits)
+    decision = _order(leg, market, limits, now)
+    if decision.kind == "wait" and market.is_quoted and _has_held_too_long(leg, limits, now):
+        why = f"nothing could be offered for {limits.longest_hold.total_seconds():.0f} s"
+        return _remedy(leg, market, others, limits, f"{why}: {decision.reason}")
+    if decision.kind == "give_up" and not leg.is_exit:
+        return _remedy(leg, market, others, limits, NO_MORE_HELD)
+    return decision
 
 
 def _while_live(leg: LegState, order: OrderState, limits: Limits) -> Decision:
-    if leg.is_cancel_requested and not order.is_cancel_requested and order.status != "sent":
+    if leg.is_cancel_requested and not order.is_cancel_requested:
         return Decision("cancel", "its cancellation was asked for")
     said = {
         "planned": "its order is about to be sent",
@@ -203,18 +237,30 @@ def _with_nothing_left(leg: LegState, limits: Limits) -> Decision:
     return Decision("finish", f"{_plain(leg.remaining)} remain: {BELOW_MINIMUM}")
 
 
-def _ended(leg: LegState, market: MarketState, limits: Limits, now: datetime) -> Decision | None:
-    """What ends a leg whatever its market offers; what is settling is waited for first."""
-    why: Decision | None = None
+def _ended(
+    leg: LegState,
+    market: MarketState,
+    others: Sequence[OtherLeg],
+    limits: Limits,
+    now: datetime,
+) -> Decision | None:
+    """What ends a leg whatever its market offers; what is settling is waited for first.
+
+    What a person has cancelled is left as it is. What ends by itself may leave the
+    other legs with too much.
+    """
     if leg.is_cancel_requested:
-        why = Decision("stop", "cancelled by request")
-    elif leg.expires_at is not None and leg.expires_at <= now:
-        why = Decision("stop", f"expired with {_plain(leg.remaining)} unmatched")
-    elif market.is_closed:
-        why = Decision("give_up", f"{_plain(leg.remaining)} remain: the market is closed")
-    if why is not None and leg.settling > 0:
-        return Decision("wait", "settling", wait=limits.settling)
-    return why
+        if leg.settling > 0:
+            return Decision("wait", "settling", wait=limits.settling)
+        return Decision("stop", "cancelled by request")
+    if leg.expires_at is not None and leg.expires_at <= now:
+        decision = _remedy(leg, market, others, limits, "it has expired")
+        if decision.kind == "give_up":
+            return Decision("stop", f"expired with {_plain(leg.remaining)} unmatched")
+        return decision
+    if market.is_closed:
+        return _remedy(leg, market, others, limits, "the market is closed")
+    return None
 
 
 def _beyond_its_budget(leg: LegState, limits: Limits) -> str | None:
@@ -234,21 +280,27 @@ def _beyond_its_budget(leg: LegState, limits: Limits) -> str | None:
     return None
 
 
-def _order(
-    leg: LegState, market: MarketState, others: Sequence[OtherLeg], limits: Limits
-) -> Decision:
+def _has_held_too_long(leg: LegState, limits: Limits, now: datetime) -> bool:
+    """Whether a leg that may not follow the market has waited in vain; an exit never has."""
+    if leg.is_exit or leg.idle_since is None:
+        return False
+    return now - leg.idle_since >= limits.longest_hold
+
+
+def _order(leg: LegState, market: MarketState, limits: Limits, now: datetime) -> Decision:
     """Plan for what remains at a price within the limits, or say what is missing."""
     if not market.accepting_orders:
         return Decision("wait", "the market takes no orders now", wait=limits.wait_for_shares)
     price = _price(leg, market, limits)
     if isinstance(price, str):
-        return Decision("wait", price, wait=retry_after(leg.attempts, limits))
+        idle = timedelta(0) if leg.idle_since is None else now - leg.idle_since
+        return Decision("wait", price, wait=retry_after(leg.attempts, limits, idle))
     per_unit = Decimal(1) if leg.side == "sell" else price + market.fee_per_unit
     can_take = market.free / per_unit
     quantity = quantise_quantity(min(leg.remaining, can_take), market.quantity_step)
-    is_short = quantity < leg.remaining - market.quantity_step and leg.order_type == "FOK"
+    is_short = quantity <= leg.remaining - market.quantity_step and leg.order_type == "FOK"
     if quantity < market.min_quantity or quantity <= 0 or is_short:
-        return _without_shares(leg, market, others, limits, can_take)
+        return _without_shares(leg, market, limits, can_take)
     kind: Kind = "resend" if leg.failures and leg.settling == 0 else "place"
     reason = "what failed to settle is sent again" if kind == "resend" else "the rest is offered"
     return Decision(kind, reason, quantity, price)
@@ -256,22 +308,44 @@ def _order(
 
 def _price(leg: LegState, market: MarketState, limits: Limits) -> Decimal | str:
     """The limit of the next order; in words why there is none now."""
-    if leg.price is not None and leg.order_type in RESTING_TYPES:
-        return leg.price
     best = market.price
-    if best is None:
-        return "no price on that side of the book; trying again"
-    if best % market.tick_size:
-        return "the tick size has changed; asking the venue"
     if leg.price is None:
+        if best is None:
+            return _without_price(market)
         sweep = limit_price if market.is_outcome else spot_limit_price
-        return sweep(leg.side, best, market.tick_size)
+        return _off_grid(best, market) or sweep(leg.side, best, market.tick_size)
+    own = _own_price(leg.side, leg.price, market)
+    if isinstance(own, str) or leg.order_type in RESTING_TYPES:
+        return own
+    if best is None:
+        return _without_price(market)
+    if (complaint := _off_grid(best, market)) is not None:
+        return complaint
     worst = worst_price(leg, market, limits)
     if leg.side == "sell":
-        wanted = max(worst, min(leg.price, best))
+        wanted = max(worst, min(own, best))
         return wanted if best >= wanted else _held(best, worst)
-    wanted = min(worst, max(leg.price, best))
+    wanted = min(worst, max(own, best))
     return wanted if best <= wanted else _held(best, worst)
+
+
+def _without_price(market: MarketState) -> str:
+    if not market.is_quoted:
+        return "the venue does not tell its prices; trying again"
+    return "no price on that side of the book; trying again"
+
+
+def _off_grid(best: Decimal, market: MarketState) -> str | None:
+    return TICK_HAS_CHANGED if best % market.tick_size else None
+
+
+def _own_price(side: Side, price: Decimal, market: MarketState) -> Decimal | str:
+    """A leg's own limit on the grid of now, never beyond it; in words where that has no place."""
+    tick = market.tick_size
+    own = _to_grid(price, tick, ROUND_CEILING if side == "sell" else ROUND_FLOOR)
+    if own < tick or (market.is_outcome and own > 1 - tick):
+        return f"its limit {_plain(price)} has no place on the grid of {_plain(tick)}"
+    return own
 
 
 def _held(best: Decimal, worst: Decimal) -> str:
@@ -285,33 +359,49 @@ def worst_price(leg: LegState, market: MarketState, limits: Limits) -> Decimal:
     user stated stands.
     """
     assert leg.price is not None
+    worst = furthest_price(
+        leg.side,
+        leg.price,
+        limits.max_slippage,
+        market.tick_size,
+        is_outcome=market.is_outcome,
+    )
+    if limits.edge_price is None:
+        return worst
     if leg.side == "sell":
-        worst = leg.price - limits.max_slippage
-        if limits.edge_price is not None:
-            worst = max(worst, min(limits.edge_price, leg.price))
-        worst = _to_grid(worst, market.tick_size, ROUND_CEILING)
-        return max(worst, market.tick_size)
-    worst = leg.price + limits.max_slippage
-    if limits.edge_price is not None:
-        worst = min(worst, max(limits.edge_price, leg.price))
-    worst = _to_grid(worst, market.tick_size, ROUND_FLOOR)
-    return min(worst, 1 - market.tick_size) if market.is_outcome else worst
+        edge = _to_grid(min(limits.edge_price, leg.price), market.tick_size, ROUND_CEILING)
+        return max(worst, edge)
+    edge = _to_grid(max(limits.edge_price, leg.price), market.tick_size, ROUND_FLOOR)
+    return min(worst, edge)
+
+
+def furthest_price(
+    side: Side, price: Decimal, max_slippage: Decimal, tick: Decimal, *, is_outcome: bool
+) -> Decimal:
+    """The price on the grid that is so far from another one, or a little nearer.
+
+    An outcome token's is never the last one above 0 or below 1, unless it starts there: a
+    sale at 0.001 and a purchase at 0.999 give everything away.
+    """
+    if side == "sell":
+        start = max(_to_grid(price, tick, ROUND_CEILING), tick)
+        moved = _to_grid(price - max_slippage, tick, ROUND_CEILING)
+        return max(moved, min(start, 2 * tick if is_outcome else tick))
+    moved = _to_grid(price + max_slippage, tick, ROUND_FLOOR)
+    if not is_outcome:
+        return moved
+    start = min(_to_grid(price, tick, ROUND_FLOOR), 1 - tick)
+    return min(moved, max(start, 1 - 2 * tick))
 
 
 def _without_shares(
-    leg: LegState,
-    market: MarketState,
-    others: Sequence[OtherLeg],
-    limits: Limits,
-    can_take: Decimal,
+    leg: LegState, market: MarketState, limits: Limits, can_take: Decimal
 ) -> Decision:
     """Too little is free now: wait for what is settling, end what holds nothing."""
     if leg.side == "sell" and market.held < market.min_quantity:
         if leg.settling > 0:
             return Decision("wait", "settling", wait=limits.settling)
-        if not leg.is_exit:
-            return _remedy(leg, market, others, limits, NO_MORE_HELD)
-        if leg.matched > 0:
+        if leg.is_exit and leg.matched > 0:
             return Decision("finish", f"{_plain(leg.remaining)} remain: {NO_MORE_HELD}")
         return Decision("give_up", f"nothing was sold: {NO_MORE_HELD}")
     reason = (
@@ -331,40 +421,44 @@ def _remedy(
     """A leg that cannot be completed: protect the trade from what the other legs have done."""
     if leg.settling > 0:
         return Decision("wait", "settling", wait=limits.settling)
-    if why == BELOW_MINIMUM:
-        return Decision("finish", f"{_plain(leg.remaining)} remain: {why}")
     said = f"{_plain(leg.remaining)} remain: {why}"
-    if leg.role == "unwind" or not any(other.matched > 0 for other in others):
+    if why == BELOW_MINIMUM:
+        return Decision("finish", said)
+    if leg.role == "unwind" or not others:
         return Decision("give_up", said)
-    if (hedge := _hedge(leg, market, limits, why)) is not None:
+    if (hedge := _hedge(leg, market, others, limits, why)) is not None:
         return hedge
+    # Also those that have matched nothing yet: nobody would undo what they match later.
     if any(other.is_working for other in others):
         return Decision(
             "withdraw", f"{said}; the other legs are withdrawn first", wait=limits.in_flight
         )
-    unwinds = _excess(leg, others)
-    if not unwinds:
-        return Decision("give_up", said)
-    return Decision("unwind", f"{said}; the other legs are undone", unwinds=unwinds)
+    if unwinds := _excess(leg, market, others):
+        return Decision("unwind", f"{said}; what the legs have unevenly is undone", unwinds=unwinds)
+    return Decision("give_up", said)
 
 
-def _hedge(leg: LegState, market: MarketState, limits: Limits, why: str) -> Decision | None:
+def _hedge(
+    leg: LegState, market: MarketState, others: Sequence[OtherLeg], limits: Limits, why: str
+) -> Decision | None:
     """Buy the other outcome where shares are missing: at 1 - p it is worth a sale at p."""
-    code = "" if leg.order is None else leg.order.refusal
-    lacks_shares = why == NO_MORE_HELD or code == RejectionCode.NOT_ENOUGH_BALANCE
     ask = market.complement_ask
     if (
         leg.side != "sell"
         or leg.role != "wanted"
         or leg.price is None
-        or not lacks_shares
+        or not _lacks_shares(leg, market)
+        or not any(other.share > 0 for other in others)
         or not market.is_outcome
+        or not market.accepting_orders
+        or market.is_closed
         or ask is None
     ):
         return None
     highest = 1 - worst_price(leg, market, limits)
     quantity = quantise_quantity(leg.remaining, market.quantity_step)
-    if ask > highest or quantity * highest > market.collateral:
+    cost = quantity * (highest + market.complement_fee_per_unit)
+    if ask > highest or cost > market.collateral:
         return None
     reason = (
         f"{_plain(leg.remaining)} cannot be sold ({why}): the other outcome is bought instead,"
@@ -373,21 +467,43 @@ def _hedge(leg: LegState, market: MarketState, limits: Limits, why: str) -> Deci
     return Decision("hedge", reason, quantity, highest)
 
 
-def _excess(leg: LegState, others: Sequence[OtherLeg]) -> tuple[tuple[int, Decimal], ...]:
-    """What each other leg has beyond the share of the trade that all legs have."""
-    shares = [other.matched / other.quantity for other in others] + [leg.matched / leg.quantity]
-    common = min(shares)
+def _lacks_shares(leg: LegState, market: MarketState) -> bool:
+    """Whether a sale is impossible, by our book or by the venue's word."""
+    if leg.order is not None and leg.order.refusal == RejectionCode.NOT_ENOUGH_BALANCE:
+        return True
+    return market.free < max(market.min_quantity, market.quantity_step)
+
+
+def _excess(
+    leg: LegState, market: MarketState, others: Sequence[OtherLeg]
+) -> tuple[tuple[int, Decimal], ...]:
+    """What each leg, this one too, has beyond the share of the trade that all legs have."""
+    common = min(leg.share, *(other.share for other in others))
     found = []
-    for other in others:
-        excess = quantise_quantity(other.matched - other.quantity * common, other.quantity_step)
+    for other in (*others, _as_other(leg, market)):
+        too_much = (other.share - common) * other.quantity
+        excess = quantise_quantity(min(too_much, other.matched), other.quantity_step)
         if excess >= max(other.min_quantity, other.quantity_step):
             found.append((other.id, excess))
     return tuple(found)
 
 
-def retry_after(attempts: int, limits: Limits) -> timedelta:
-    """How long to wait before the next try: 0.2 s growing to 2 s."""
-    return min(limits.first_retry * 1.5 ** min(attempts, 10), limits.longest_retry)
+def _as_other(leg: LegState, market: MarketState) -> OtherLeg:
+    return OtherLeg(
+        id=leg.id,
+        quantity=leg.covered + leg.quantity,
+        matched=leg.matched,
+        is_working=True,
+        min_quantity=market.min_quantity,
+        quantity_step=market.quantity_step,
+        hedged=leg.covered,
+    )
+
+
+def retry_after(attempts: int, limits: Limits, idle: timedelta = timedelta(0)) -> timedelta:
+    """How long to wait before the next try: 0.2 s growing to 2 s with the tries and in between."""
+    wait = max(limits.first_retry * 1.5 ** min(attempts, 10), idle / 4)
+    return min(wait, limits.longest_retry)
 
 
 def edge_price(

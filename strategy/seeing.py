@@ -63,17 +63,16 @@ def locked(leg: Leg) -> list[Leg]:
 
 def see(leg: Leg, family: Sequence[Leg], quotes: dict[str, Quote]) -> Seen:
     """Gather what is known of a leg whose trade's legs and positions are locked."""
-    others = tuple(
-        _other(one) for one in family if one.pk != leg.pk and one.role == "wanted" == leg.role
-    )
-    if leg.role == "hedge":
-        others = tuple(
-            _other(one) for one in family if one.role == "wanted" and one.pk != leg.of_id
-        )
+    others: tuple[OtherLeg, ...] = ()
+    if leg.role != "unwind":
+        itself = (leg.pk, leg.of_id)
+        wanted = (one for one in family if one.role == "wanted" and one.pk not in itself)
+        others = tuple(_other(one, family) for one in wanted)
     return Seen(_leg(leg), _market(leg, quotes), others, _limits(leg, family))
 
 
 def _leg(leg: Leg) -> LegState:
+    latest = leg.orders.order_by("-pk").first()
     fills = Fill.objects.filter(order__leg=leg).aggregate(
         matched=Sum("quantity", filter=MATCHED),
         settling=Sum("quantity", filter=Q(status="matched")),
@@ -90,9 +89,12 @@ def _leg(leg: Leg) -> LegState:
         role=leg.role,
         attempts=leg.attempts,
         rejections=leg.rejections,
-        order=_order(leg.orders.order_by("-pk").first()),
+        order=_order(latest),
         expires_at=leg.expires_at,
         is_cancel_requested=leg.cancel_requested_at is not None,
+        idle_since=leg.created_at if latest is None else latest.closed_at,
+        covered=leg.of.matched_quantity() if leg.role == "hedge" and leg.of else ZERO,
+        id=leg.pk,
     )
 
 
@@ -116,10 +118,12 @@ def _market(leg: Leg, quotes: dict[str, Quote]) -> MarketState:
         free=_sellable(planning.asset_taken(instrument, leg.side)),
         held=planning.held(instrument, leg.side),
         fee_per_unit=fees.most_per_unit(instrument, leg.side, Decimal("0.5")),
+        is_quoted=quote is not None,
         is_closed=instrument.is_closed,
         accepting_orders=instrument.accepting_orders,
         is_outcome=instrument.venue == "polymarket",
         complement_ask=None if complement is None else complement.ask,
+        complement_fee_per_unit=fees.most_per_unit(instrument, "buy", Decimal("0.5")),
         collateral=_sellable(instrument.quote_asset),
     )
 
@@ -129,18 +133,24 @@ def _sellable(asset: str) -> Decimal:
     return ZERO if position is None else position.sellable()
 
 
-def _other(leg: Leg) -> OtherLeg:
-    """Another wanted leg, less what remedies have undone of it."""
-    undone = Fill.objects.filter(MATCHED, order__leg__of=leg, order__leg__role="unwind")
-    back = undone.aggregate(total=Sum("quantity"))["total"] or ZERO
+def _other(leg: Leg, family: Sequence[Leg]) -> OtherLeg:
+    """Another wanted leg with its hedge, less what remedies have undone of it."""
+    hedges = [one for one in family if one.of_id == leg.pk and one.role == "hedge"]
     return OtherLeg(
         id=leg.pk,
         quantity=leg.quantity,
-        matched=leg.matched_quantity() - back,
-        is_working=leg.status == "working",
+        matched=_left(leg),
+        is_working=any(one.status == "working" for one in (leg, *hedges)),
         min_quantity=leg.instrument.min_quantity,
         quantity_step=leg.instrument.quantity_step,
+        hedged=sum((_left(one) for one in hedges), start=ZERO),
     )
+
+
+def _left(leg: Leg) -> Decimal:
+    """What a leg has matched, less what was undone of it."""
+    undone = Fill.objects.filter(MATCHED, order__leg__of=leg, order__leg__role="unwind")
+    return leg.matched_quantity() - (undone.aggregate(total=Sum("quantity"))["total"] or ZERO)
 
 
 def _limits(leg: Leg, family: Sequence[Leg]) -> Limits:
@@ -158,14 +168,14 @@ def _edge(leg: Leg, family: Iterable[Leg]) -> Decimal | None:
     for other in family:
         is_pair = other.instrument.symbol == leg.instrument.complement
         if is_pair and other.side == leg.side and other.role == "wanted" and other.price:
-            price = _average(other) or other.price
+            price = average_price(other) or other.price
             fee = fees.per_unit(other.instrument, price)
             fee += fees.per_unit(leg.instrument, cast(Decimal, leg.price))
             return edge_price(cast(Side, leg.side), cast(Decimal, leg.price), price, fee)
     return None
 
 
-def _average(leg: Leg) -> Decimal | None:
+def average_price(leg: Leg) -> Decimal | None:
     """The volume-weighted price at which a leg was matched."""
     fills = list(Fill.objects.filter(MATCHED, order__leg=leg))
     quantity = sum((fill.quantity for fill in fills), start=ZERO)
