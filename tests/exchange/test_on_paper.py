@@ -1,6 +1,9 @@
 """Both adapters and the minter trading for real on the paper exchange."""
 
+import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -11,8 +14,9 @@ from exchange.polymarket.minting import PolymarketMinter
 from exchange.polymarket.positions import position_id
 from exchange.polymarket.settings import Account, Endpoints, Timeouts
 from exchange.polymarket.trading import PolymarketExchange
+from exchange.polymarket.user_stream import UserStream
 from exchange.quantising import limit_price
-from exchange.types import InstrumentInfo, OrderRequest, TradeReport
+from exchange.types import InstrumentInfo, OrderRequest, SignedOrder, TradeReport, UserEvent
 from tests.exchange.conftest import KEY, OWNER
 from tests.paper_process import PaperProcess, running_paper, wait_until
 
@@ -217,3 +221,118 @@ def test_spot_is_quoted_and_sold(paper):
     with pytest.raises(Rejected) as refused:
         spot.post(signed)
     assert refused.value.code == "duplicated"
+
+
+def rest(exchange: PolymarketExchange, info: InstrumentInfo, **changes: object) -> SignedOrder:
+    signed = exchange.sign(replace(order(info, price="0.60"), **{"order_type": "GTC"} | changes))
+    assert exchange.post(signed).status == "open"
+    return signed
+
+
+def test_every_resting_type_is_placed_listed_and_cancelled(paper, exchange):
+    info = exchange.instrument(paper.markets()[0]["tokenIds"][0])
+    paper.put_book(info.symbol, bids=[("0.48", "100")], asks=[("0.70", "100")])
+    hour = datetime.now(UTC) + timedelta(hours=1)
+    placed = [
+        rest(exchange, info),
+        rest(exchange, info, order_type="GTD", expires_at=hour),
+        rest(exchange, info, price=Decimal("0.61"), post_only=True),
+        rest(exchange, info, side="buy", price=Decimal("0.30"), post_only=True),
+    ]
+    listed = {resting.order_id: resting for resting in exchange.open_orders()}
+    assert set(listed) == {signed.order_id for signed in placed}
+    assert listed[placed[3].order_id].side == "buy"
+    assert listed[placed[2].order_id].price == Decimal("0.61")
+    assert all(resting.quantity == 20 for resting in listed.values())
+    report = exchange.find_order(placed[1].order_id)
+    assert report is not None
+    assert (report.status, report.venue_status) == ("open", "LIVE")
+
+    ids = [signed.order_id for signed in placed]
+    assert exchange.cancel(ids[0])
+    gone = exchange.cancel_many([*ids, "0x" + "ab" * 32])
+    assert [gone[one] for one in ids] == [False, True, True, True]
+    assert gone.get("0x" + "ab" * 32) is not True
+    assert exchange.open_orders() == []
+
+
+def test_a_post_only_order_that_would_take_is_refused(paper, exchange):
+    info = exchange.instrument(paper.markets()[0]["tokenIds"][0])
+    paper.put_book(info.symbol, bids=[("0.48", "100")])
+    crossing = replace(order(info), order_type="GTC", post_only=True)
+    with pytest.raises(Rejected) as refused:
+        exchange.post(exchange.sign(crossing))
+    assert refused.value.code == "post_only"
+
+
+def test_a_fok_order_is_filled_whole_or_not_at_all(paper, exchange):
+    info = exchange.instrument(paper.markets()[0]["tokenIds"][0])
+    paper.put_book(info.symbol, bids=[("0.48", "15")])
+    with pytest.raises(Rejected) as refused:
+        exchange.post(exchange.sign(replace(order(info), order_type="FOK")))
+    assert refused.value.code == "unmatched"
+    paper.put_book(info.symbol, bids=[("0.48", "20")])
+    assert exchange.post(exchange.sign(replace(order(info), order_type="FOK"))).status == "matched"
+
+
+def test_a_batch_is_taken_and_refused_order_by_order(paper, exchange):
+    info = exchange.instrument(paper.markets()[0]["tokenIds"][0])
+    paper.put_book(info.symbol, bids=[("0.48", "100")])
+    requests = [
+        replace(order(info, price="0.60"), order_type="GTC"),
+        replace(order(info), order_type="GTC", post_only=True),
+        order(info, price="0.48"),
+        order(info, price="0.55"),
+    ]
+    signed = [exchange.sign(one) for one in requests]
+    results = exchange.post_many(signed)
+    assert [getattr(one, "status", None) or one.code for one in results] == [
+        "open",
+        "post_only",
+        "matched",
+        "unmatched",
+    ]
+    assert exchange.post_many(signed[:1])[0].code == "duplicated"
+
+
+def test_trades_of_both_sides_and_by_hand_are_the_wallets(paper, exchange):
+    info = exchange.instrument(paper.markets()[5]["tokenIds"][0])
+    paper.put_book(info.symbol)
+    before = exchange.server_time()
+    made = rest(exchange, info)
+    paper.put_book(info.symbol, bids=[("0.60", "8")])  # takes from our order
+    by_hand = {"assetId": info.symbol, "side": "BUY", "size": "7.5", "price": "0.40"}
+    done = paper.call("POST", "/paper/hand-trade", by_hand)
+    found = {report.order_id: report for report in exchange.wallet_trades(before)}
+    bought = found[done["orderId"]]
+    assert (bought.side, bought.quantity, bought.price) == ("buy", Decimal("7.5"), Decimal("0.40"))
+    assert bought.trade_id == done["tradeIds"][0]
+    assert bought.fee > 0
+    assert exchange.trades(done["orderId"], []) == [
+        one for one in exchange.wallet_trades(before) if one.order_id == done["orderId"]
+    ]
+    sold = found[made.order_id]
+    assert (sold.side, sold.quantity) == ("sell", Decimal(8))
+    assert (sold.price, sold.fee) == (Decimal("0.60"), Decimal(0))
+
+
+def test_the_user_channel_tells_of_our_order_and_its_trade(paper, exchange):
+    info = exchange.instrument(paper.markets()[0]["tokenIds"][0])
+    paper.put_book(info.symbol, bids=[("0.48", "100")])
+    stop = threading.Event()
+    events = UserStream(Endpoints.paper(paper.url), Account(KEY), TIMES).events(stop)
+    assert next(events) is None
+    assert next(events) is None  # the first PONG: the subscription has been read
+    resting = rest(exchange, info)
+    assert next(one for one in events if one) == UserEvent((resting.order_id,), "", "PLACEMENT")
+    exit_ = exchange.sign(order(info))
+    exchange.post(exit_)
+    statuses = []
+    for event in events:
+        if event is not None and event.trade_id and exit_.order_id in event.order_ids:
+            statuses.append(event.status)
+            if event.status == "CONFIRMED":
+                break
+    assert statuses[0] == "MATCHED"
+    stop.set()
+    assert next(events, None) is None
