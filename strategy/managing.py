@@ -43,10 +43,15 @@ def work() -> int:
 def sweep() -> int:
     """Look after the legs and jobs that are due. Returns how many."""
     open_jobs()
-    due = Leg.objects.filter(status="working").select_related("instrument")
+    return manage_due() + run_due_jobs()
+
+
+def manage_due() -> int:
+    """Look after a batch of due legs."""
+    due = Leg.objects.filter(status="working").prefetch_related("instrument")
     legs = reconciling.claim_due(due, "next_attempt_at", reconciling.IN_FLIGHT, BATCH)
     sending.send_all(manage(legs))
-    return len(legs) + run_due_jobs()
+    return len(legs)
 
 
 def sweep_until_idle() -> int:
@@ -135,8 +140,8 @@ def run_due_jobs() -> int:
     now = timezone.now()
     waiting = Q(status__in=["waiting", "delayed"])
     abandoned = Q(status="active", updated_at__lt=now - ABANDONED)
-    rows = PositionJob.objects.filter(waiting | abandoned).select_related("trade")
-    due = reconciling.claim_due(rows, "next_run_at", SCHEDULE[0])
+    rows = PositionJob.objects.filter(waiting | abandoned)
+    due = reconciling.claim_due(rows, "next_run_at", SCHEDULE[0], BATCH)
     for job in due:
         try:
             run(job)

@@ -20,6 +20,7 @@ from orders.models import Instrument
 from orders.venues import venue
 from polytrader import heartbeats
 from trailing.models import StopEvent, TrailingStop, Watermark
+from trailing.protecting import tell_blind
 from trailing.tick import Observation, TickResult, tick
 
 log = structlog.get_logger()
@@ -72,6 +73,7 @@ def _sweep() -> SweepResult:
         result.activated += done.activated
         result.triggered += done.triggered
     failed = mark_failed_exits() + end_closed()
+    tell_blind()
     heartbeats.beat(
         ROLE, f"evaluated {result.evaluated} of {result.watched} instruments; {failed} errors"
     )

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from orders import instruments
 from orders.models import Instrument, Position
+from polytrader.models import Alert
 from tests.paper_process import PaperProcess, wait_until
 from tests.rows import Api, a_stop, an_instrument, seen
 from trailing import monitor
@@ -99,3 +100,22 @@ def test_all_is_400_for_a_buy(api: Api):
     assert answer.status_code == 400
     assert "quantity" in answer.content.decode()
     assert api.post(PATH, body | {"side": "sell", "quantity": "all"}).status_code == 201
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_blind_instrument_is_told_once_and_again_when_it_protects(
+    paper: PaperProcess, paper_token: Instrument
+):
+    stop = a_stop(paper_token, THREE_TICKS, "0.50")
+    long_ago = timezone.now() - timedelta(minutes=1)
+    type(stop).objects.filter(pk=stop.pk).update(created_at=long_ago)
+    paper.fault("POST /prices", "http_500", times=1000)
+    for _ in range(3):
+        monitor.sweep()
+    alert = Alert.objects.get(kind="stop_not_protected")
+    assert (alert.count, alert.resolved_at) == (1, None)
+    assert "no fresh price" in alert.text
+    paper.fault("POST /prices", "http_500", times=0)
+    wait_until(lambda: monitor.sweep().evaluated)
+    alert.refresh_from_db()
+    assert alert.resolved_at is not None

@@ -1,0 +1,47 @@
+"""Whether armed stops protect: an instrument that has gone blind is told to a person, once."""
+
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from orders.models import Instrument
+from polytrader.alerts import raise_alert, resolve_alert
+from polytrader.models import Alert
+from trailing.models import STALE_AFTER, TrailingStop
+
+KIND = "stop_not_protected"
+
+
+def tell_blind() -> int:
+    """Raise an alert for each watched instrument that does not protect, resolve those that do again.
+
+    Returns how many instruments are blind now.
+    """
+    blind = {_subject(instrument): why for instrument, why in _blind()}
+    told = Alert.objects.filter(kind=KIND, resolved_at=None)
+    open_subjects = set(told.values_list("subject", flat=True))
+    for subject in blind.keys() - open_subjects:
+        raise_alert(KIND, subject, f"its stops are armed but do not protect: {blind[subject]}")
+    for subject in open_subjects - blind.keys():
+        resolve_alert(KIND, subject, "its stops protect again, or there are none any more")
+    return len(blind)
+
+
+def _blind() -> list[tuple[Instrument, str]]:
+    """Instruments with an active stop that some sweep must have reached, and why it cannot fire."""
+    now = timezone.now()
+    stops = TrailingStop.objects.filter(
+        instrument=OuterRef("pk"), status="active", created_at__lt=now - STALE_AFTER
+    )
+    found = []
+    for instrument in Instrument.objects.filter(Exists(stops), is_closed=False):
+        seen_at = instrument.observed_at
+        if not instrument.accepting_orders:
+            found.append((instrument, "the market takes no orders now"))
+        elif seen_at is None or seen_at < now - STALE_AFTER:
+            age = "ever" if seen_at is None else f"for {(now - seen_at).total_seconds():.0f} s"
+            found.append((instrument, f"no fresh price {age}"))
+    return found
+
+
+def _subject(instrument: Instrument) -> str:
+    return f"instrument {instrument.symbol}"
