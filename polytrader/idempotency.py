@@ -1,10 +1,14 @@
 """Idempotency keys: the same key and body get the same answer, also when they race."""
 
 import hashlib
-from collections.abc import Callable
-from typing import TypeVar
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, TypeVar
 
-from django.db import transaction
+import structlog
+from django.db import Error, InterfaceError, OperationalError, connection, transaction
 from django.utils import timezone
 from rest_framework import status
 from rest_framework.request import Request
@@ -14,14 +18,14 @@ from polytrader.errors import ApiError
 from polytrader.json import Encoded, encode
 from polytrader.models import KEPT_FOR, LONGEST_KEY, ApiToken, IdempotentAnswer
 
+log = structlog.get_logger()
+
 Prepared = TypeVar("Prepared")
+Act = Callable[[Prepared], Response]
+Finish = Callable[[Mapping[str, Any]], Response]
 
 
-def once(
-    request: Request,
-    act: Callable[[Prepared], Response],
-    prepare: Callable[[], Prepared],
-) -> Response:
+def once(request: Request, act: Act[Prepared], prepare: Callable[[], Prepared]) -> Response:
     """Do `act` in one transaction, at most once per `Idempotency-Key` of a token.
 
     `prepare` runs before, outside of any transaction: whatever asks a venue
@@ -30,39 +34,120 @@ def once(
     body or path is 422. Without the header, `act` simply happens. A refusal (4xx)
     rolls everything back and is not remembered: nothing was done.
     """
+    key = _key_of(request)
+    if key is None:
+        return _acted(act, prepare())
+    with _turn(request, key):
+        answer = _known(request, key)
+        if answer is None:
+            answer = _act(request, key, act, prepare(), keep=_remember)
+    return _remembered(answer)
+
+
+def once_and_then(
+    request: Request, act: Act[Prepared], prepare: Callable[[], Prepared], finish: Finish
+) -> Response:
+    """The same, and then `finish` after the commit: it makes the answer, out of any transaction.
+
+    `finish` is given what `act` answered, read from JSON again after a crash: whoever
+    asks with the same key then has it done by another call, so it must do nothing
+    twice. A duplicate waits for it too. Should the database go away during it, the
+    answer is the one of `act`, for that much is done.
+    """
+    key = _key_of(request)
+    if key is None:
+        told = _acted(act, prepare())
+        return _finished(finish, told, keep=lambda response: None)
+    with _turn(request, key):
+        answer = _known(request, key)
+        if answer is None:
+            answer = _act(request, key, act, prepare(), keep=_promise)
+        if answer.status_code is None:
+            said = json.loads(bytes(answer.body or b""))
+            told = Response(said["data"], status=said["status"])
+            return _finished(finish, told, keep=partial(_remember, answer))
+    return _remembered(answer)
+
+
+def _key_of(request: Request) -> str | None:
     _ = request.data  # a body that is not JSON is refused before anything happens
     key = request.headers.get("Idempotency-Key")
-    if key is None:
-        prepared = prepare()
-        with transaction.atomic():
-            return act(prepared)
-    if not 0 < len(key) <= LONGEST_KEY or not key.isprintable():
+    if key is not None and (not 0 < len(key) <= LONGEST_KEY or not key.isprintable()):
         raise ApiError(400, "bad_idempotency_key", f"expected 1 to {LONGEST_KEY} characters")
-    known = _known(request, key)
-    if known is not None:
-        return known
-    prepared = prepare()
+    return key
+
+
+def _acted(act: Act[Prepared], prepared: Prepared) -> Response:
+    with transaction.atomic():
+        return act(prepared)
+
+
+def _finished(finish: Finish, told: Response, keep: Callable[[Response], None]) -> Response:
+    response = told
+    try:
+        response = finish(told.data)
+        keep(response)
+    except (OperationalError, InterfaceError) as error:  # asked again, it is finished again
+        log.error("answered_as_committed", error=type(error).__name__)
+    return response
+
+
+@contextmanager
+def _turn(request: Request, key: str) -> Iterator[None]:
+    """Hold the key: a duplicate waits here, before it asks anybody anything.
+
+    The lock is the session's, since it outlives transactions; a connection that
+    breaks lets go of it, and `_act` is safe without it.
+    """
+    name = f"{_token(request).pk}/{key}".encode()
+    number = int.from_bytes(hashlib.sha256(name).digest()[:8], signed=True)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [number])
+    try:
+        yield
+    finally:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [number])
+        except Error:
+            connection.close()
+
+
+def _known(request: Request, key: str) -> IdempotentAnswer | None:
+    """What this key has been given or promised already."""
+    answer = IdempotentAnswer.objects.filter(
+        token=_token(request), key=key, created_at__gte=timezone.now() - KEPT_FOR
+    ).first()
+    if answer is not None:
+        _check_same(answer, request)
+    return answer
+
+
+def _act(
+    request: Request,
+    key: str,
+    act: Act[Prepared],
+    prepared: Prepared,
+    *,
+    keep: Callable[[IdempotentAnswer, Response], None],
+) -> IdempotentAnswer:
     with transaction.atomic():
         answer = _claim(request, key)
-        if answer.status_code is not None:
-            return _remembered(answer)
-        response = act(prepared)
-        answer.status_code = response.status_code
-        answer.body = encode(response.data)
-        answer.save(update_fields=["status_code", "body"])
-        return response
+        if answer.body is None:
+            keep(answer, act(prepared))
+    return answer
 
 
-def _known(request: Request, key: str) -> Response | None:
-    """The answer this key has already, before anything is asked of anybody."""
-    token = _token(request)
-    answer = IdempotentAnswer.objects.filter(
-        token=token, key=key, created_at__gte=timezone.now() - KEPT_FOR
-    ).first()
-    if answer is None or answer.status_code is None:
-        return None
-    _check_same(answer, request)
-    return _remembered(answer)
+def _promise(answer: IdempotentAnswer, response: Response) -> None:
+    """Keep what `act` said: an answer without a status has still to be finished."""
+    answer.body = encode({"status": response.status_code, "data": response.data})
+    answer.save(update_fields=["body"])
+
+
+def _remember(answer: IdempotentAnswer, response: Response) -> None:
+    answer.status_code = response.status_code
+    answer.body = encode(response.data)
+    answer.save(update_fields=["status_code", "body"])
 
 
 def _token(request: Request) -> ApiToken:
