@@ -45,6 +45,7 @@ class QueueStatus(APIView):
         rearmed = status.rearm()
         ring("trailing.sweep", queue="trailing")
         ring("orders.sweep", queue="orders")
+        ring("strategy.sweep", queue="manage-position")
         ring("mint-queue", queue="mint-queue")
         return Response(
             {"success": True, "message": "re-armed; nothing was deleted", "rearmed": rearmed}

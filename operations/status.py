@@ -10,11 +10,14 @@ from django.db.models import Count, Q
 from django.utils import timezone
 
 from exchange.breaker import Breaker
-from exchange.guarded import breaker_of, namespace
+from exchange.guarded import breaker_of
 from minting.status import queue_status as mint_queue_status
-from orders.models import Fill, Leg, Order
+from orders import venues
+from orders.models import Fill, Leg, Order, VenueState
 from orders.reconciling import IN_FLIGHT
 from polytrader.models import Heartbeat
+from strategy import jobs as manage_position
+from strategy.models import PositionJob
 from trailing.models import TrailingStop, is_fresh
 from trailing.monitor import watched_instruments
 
@@ -27,7 +30,7 @@ def queue_stats() -> dict[str, dict[str, int]]:
     """The numbers per queue: what waits, what is worked on, what has ended."""
     stops = dict(TrailingStop.objects.values_list("status").annotate(Count("pk")).order_by())
     orders = dict(Order.objects.values_list("status").annotate(Count("pk")).order_by())
-    legs = dict(Leg.objects.values_list("status").annotate(Count("pk")).order_by())
+    jobs = manage_position.status()
     mints = mint_queue_status()
     return {
         "trailing": _stats(
@@ -43,10 +46,10 @@ def queue_stats() -> dict[str, dict[str, int]]:
             failed=orders.get("rejected", 0),
         ),
         "manage-position": _stats(
-            waiting=0,
-            active=legs.get("working", 0),
-            completed=legs.get("done", 0),
-            failed=legs.get("failed", 0),
+            waiting=jobs["waiting"] + jobs["delayed"],
+            active=jobs["active"],
+            completed=jobs["completed"],
+            failed=jobs["failed"],
         ),
         "mint-queue": _stats(
             waiting=mints["waiting"] + mints["delayed"],
@@ -99,9 +102,8 @@ def feed() -> dict[str, Any]:
 
 def breakers() -> dict[str, dict[str, Any]]:
     """The venues' breakers as all processes share them, or this one's own while Redis is away."""
-    told = settings.CONFIGURATION
-    prefix = namespace(told.exchange, told.paper_port)
-    return {name: _state_of(breaker_of(name, settings.REDIS_URL, prefix)) for name in VENUES}
+    shared = settings.REDIS_URL, venues.guards()
+    return {name: _state_of(breaker_of(name, *shared)) for name in VENUES}
 
 
 def _state_of(breaker: Breaker) -> dict[str, Any]:
@@ -112,6 +114,20 @@ def _state_of(breaker: Breaker) -> dict[str, Any]:
         "failures": seen.failures,
         "openUntil": until if until > now else None,
         "source": "redis" if breaker.is_shared else "this process",
+    }
+
+
+def venue_states() -> dict[str, dict[str, Any]]:
+    """What we know of each venue that was traded on: when our book last agreed, its clock."""
+    return {
+        state.venue: {
+            "reconciledAt": state.reconciled_at,
+            "clockOffsetMs": None
+            if state.clock_offset is None
+            else round(state.clock_offset.total_seconds() * 1000),
+            "reason": state.reason,
+        }
+        for state in VenueState.objects.order_by("venue")
     }
 
 
@@ -140,6 +156,7 @@ def report() -> dict[str, Any]:
         "queues": queues,
         "processes": processes(),
         "breakers": breakers(),
+        "venues": venue_states(),
         "feed": feed(),
     }
 
@@ -157,6 +174,7 @@ def rearm() -> dict[str, int]:
         "orders": orders.update(next_look_at=now),
         "fills": fills.update(next_look_at=now),
         "legs": legs.update(next_attempt_at=now),
+        "jobs": PositionJob.objects.filter(status__in=manage_position.OPEN).update(next_run_at=now),
         "mints": _rearm_mints(now),
     }
 

@@ -20,11 +20,11 @@ def reserved(positions: Collection[Position]) -> dict[str, Decimal]:
     buys = live.filter(side="buy", instrument__quote_asset__in=assets)
     elsewhere = ForeignOrder.objects.filter(asset__in=assets, closed_at=None).order_by()
     for rows in (
-        sells.values_list("instrument__base_asset").annotate(Sum(_left)),
+        sells.values_list("instrument__base_asset").annotate(total=Sum(_left)),
         buys.values_list("instrument__quote_asset").annotate(
-            Sum(_left * (F("price") + F("fee_per_unit")))
+            total=Sum(_left * (F("price") + F("fee_per_unit")))
         ),
-        elsewhere.values_list("asset").annotate(Sum("reserved")),
+        elsewhere.values_list("asset").annotate(total=Sum("reserved")),
     ):
         for asset, amount in rows:
             taken[asset] += amount or 0

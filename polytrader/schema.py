@@ -4,6 +4,7 @@ Requests are checked in `trailing/creating.py`; stops are shown by `trailing/sho
 by `operations/status.py` and `minting/status.py`.
 """
 
+from copy import deepcopy
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -100,6 +101,11 @@ def answers(success: int, body: Any, *refusals: int) -> dict[int, Any]:
     return {success: body, **{code: OpenApiResponse(ERROR, REFUSALS[code]) for code in codes}}
 
 
+def many(row: Any) -> Any:
+    """A list of bodies; a copy of the one, since a list takes its child for itself."""
+    return ListField(child=deepcopy(row))
+
+
 def page_of(name: str, row: Any) -> Any:
     """A page of a list."""
     return inline_serializer(
@@ -108,7 +114,7 @@ def page_of(name: str, row: Any) -> Any:
             "count": IntegerField(),
             "next": serializers.URLField(allow_null=True),
             "previous": serializers.URLField(allow_null=True),
-            "results": ListField(child=row),
+            "results": many(row),
         },
     )
 
@@ -189,7 +195,7 @@ ORDER = inline_serializer(
         "reason": CharField(),
         "createdAt": DateTimeField(),
         "sentAt": absent(DateTimeField),
-        "fills": ListField(child=FILL),
+        "fills": many(FILL),
     },
 )
 STOP = inline_serializer(
@@ -218,7 +224,7 @@ STOP = inline_serializer(
         "protectedReason": CharField(help_text="why not, in words"),
         "triggeredAt": absent(DateTimeField),
         "averageExitPrice": absent(Plain),
-        "orders": ListField(child=ORDER),
+        "orders": many(ORDER),
         "errorMessage": CharField(help_text="also while it is still retrying"),
         "strategy": CharField(),
         "mintAfterSell": BooleanField(),
@@ -276,8 +282,18 @@ QUEUE_STATUS = inline_serializer(
             },
         ),
         "queues": DictField(child=QUEUE),
-        "processes": ListField(child=HEARTBEAT),
+        "processes": many(HEARTBEAT),
         "breakers": DictField(child=serializers.JSONField()),
+        "venues": DictField(
+            child=inline_serializer(
+                "Venue",
+                {
+                    "reconciledAt": absent(DateTimeField),
+                    "clockOffsetMs": absent(IntegerField),
+                    "reason": CharField(help_text="why it could not be reconciled, in words"),
+                },
+            )
+        ),
         "feed": inline_serializer(
             "Feed",
             {

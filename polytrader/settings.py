@@ -159,6 +159,9 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "Side": "polytrader.schema.SIDES",
         "StopStatus": "polytrader.schema.STOP_STATES",
+        "OrderStatus": "strategy.schema.ORDER_STATES",
+        "LegStatus": "strategy.schema.LEG_STATES",
+        "JobStatus": "strategy.schema.JOB_STATES",
     },
     "APPEND_PATHS": _health_paths(),
     "SWAGGER_UI_DIST": "SIDECAR",  # served from here, not from somebody else's server

@@ -6,8 +6,11 @@ from django.urls import path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from minting.api import MintQueueStats
+from minting.api import MintQueueStats, PauseMintQueue
+from operations import book_api as book
 from operations.api import QueueStatus, healthz, readyz
+from strategy import api as strategy
+from strategy import jobs_api as jobs
 from trailing import api as trailing
 
 handler400 = "polytrader.errors.bad_request"
@@ -25,7 +28,30 @@ urlpatterns = [
     path("api/trailing-stops/<str:state_key>", trailing.OneTrailingStop.as_view()),
     path("api/trailing-stops/<str:state_key>/cancel", trailing.CancelTrailingStop.as_view()),
     path("api/trailing-stops/<str:state_key>/events", trailing.TrailingStopEvents.as_view()),
+    path("api/orders", book.Orders.as_view()),
+    path("api/orders/cancel-all", book.CancelAllOrders.as_view()),
+    path("api/orders/foreign", book.ForeignOrders.as_view()),
+    path("api/orders/<str:order_id>", book.OneOrder.as_view()),
+    path("api/orders/<str:order_id>/cancel", book.CancelOrder.as_view()),
+    path("api/positions", book.Positions.as_view()),
+    path("api/positions/<str:asset_id>", book.OnePosition.as_view()),
+    path("api/alerts", book.Alerts.as_view()),
+    path("api/alerts/<str:alert_id>/resolve", book.ResolveAlert.as_view()),
     path("api/queue-status", QueueStatus.as_view()),
+    path("strategy/signals", strategy.Signals.as_view()),
+    path("strategy/signals/<str:signal_id>", strategy.OneSignal.as_view()),
+    path("strategy/trades", strategy.Trades.as_view()),
+    path("strategy/trades/<str:trade_id>", strategy.OneTrade.as_view()),
+    path("strategy/manage-position", jobs.ManagePosition.as_view()),
+    path("strategy/manage-position/stats", jobs.ManagePositionStats.as_view()),
+    path("strategy/manage-position/status", jobs.ManagePositionStats.as_view()),
+    path("strategy/manage-position/waiting", jobs.WaitingJobs.as_view()),
+    path("strategy/manage-position/failed", jobs.FailedJobs.as_view()),
+    path("strategy/manage-position/pause", jobs.PauseManagePosition.as_view()),
+    path("strategy/manage-position/resume", jobs.PauseManagePosition.as_view(is_paused=False)),
+    path("strategy/manage-position/retry-failed", jobs.RetryFailedJobs.as_view()),
     path("strategy/mint-queue/stats", MintQueueStats.as_view()),
     path("strategy/mint-queue/status", MintQueueStats.as_view()),
+    path("strategy/mint-queue/pause", PauseMintQueue.as_view()),
+    path("strategy/mint-queue/resume", PauseMintQueue.as_view(is_paused=False)),
 ]

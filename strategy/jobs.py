@@ -1,18 +1,28 @@
 """The queue `manage-position`: one job per trade of its own accord, others by hand."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import structlog
-from django.db import transaction
+from django.db import IntegrityError, transaction
+from django.db.models import Count, Min, Q
 from django.utils import timezone
 
-from orders.models import Trade
+from minting import pausing
+from orders.models import Leg, Order, Trade
+from polytrader.alerts import resolve_alert
+from polytrader.bells import ring
+from polytrader.numbers import plain
 from strategy.models import PositionJob
 
 log = structlog.get_logger()
 
+QUEUE = "manage-position"
 OPEN = ("waiting", "active", "delayed")
+MOST_ORDERS = 500
 
 
 def enqueue(trade: Trade, original_orders: Sequence[Any] = ()) -> PositionJob:
@@ -36,3 +46,127 @@ def enqueue_by_message(trade_id: int, original_orders: Sequence[Any] | None) -> 
         log.warning("no_such_trade", trade=str(trade_id)[:80])
         return None
     return enqueue(trade, original_orders or ())
+
+
+def check_orders(trade: Trade, rows: Sequence[Any]) -> dict[str, str]:
+    """Say what is wrong with the original orders of a job, by place; nothing where all is right.
+
+    Each is the id of an order of this trade, ours or the venue's, or an object that has it
+    as `orderId`, `orderID` or `id`; what else it says of the order must be so.
+    """
+    problems: dict[str, str] = {}
+    mine = _orders_by_id(trade)
+    stated: dict[Leg, Decimal] = defaultdict(Decimal)
+    seen: set[int] = set()
+    for index, row in enumerate(rows):
+        place = f"originalOrders[{index}]"
+        order = mine.get(_id_in(row))
+        if order is None:
+            problems[place] = "expected the id of an order of this trade"
+        elif order.pk in seen:
+            problems[place] = "the same order is given twice"
+        elif isinstance(row, Mapping):
+            told = _contradictions(row, order)
+            problems |= {f"{place}.{name}": text for name, text in told.items()}
+            stated[order.leg] += order.quantity if "size" in row else 0
+        if order is not None:
+            seen.add(order.pk)
+    for leg, size in stated.items():
+        if size > leg.quantity:
+            problems["originalOrders"] = (
+                f"the sizes of leg {leg.pk} add up to {plain(size)},"
+                f" more than its {plain(leg.quantity)}"
+            )
+    return problems
+
+
+def _orders_by_id(trade: Trade) -> dict[str, Order]:
+    orders = Order.objects.filter(leg__trade=trade).select_related("leg", "instrument")
+    found = {str(order.pk): order for order in orders}
+    return found | {order.order_id.lower(): order for order in orders if order.order_id}
+
+
+def _id_in(row: Any) -> str:
+    """The order id that a row names, as text; empty where there is none."""
+    if isinstance(row, Mapping):
+        row = next((row[name] for name in ("orderId", "orderID", "id") if row.get(name)), None)
+    is_id = isinstance(row, str | int) and not isinstance(row, bool)
+    return str(row)[:100].lower() if is_id else ""
+
+
+def _contradictions(row: Mapping[str, Any], order: Order) -> dict[str, str]:
+    """What a row says of its order and is not so."""
+    problems = {}
+    for name in ("assetId", "tokenId"):
+        if name in row and str(row[name]) != order.instrument.symbol:
+            problems[name] = "the order is of another token"
+    if "side" in row and str(row["side"]).lower() != order.side:
+        problems["side"] = f"the order is to {order.side}"
+    for name, value in (("size", order.quantity), ("price", order.price)):
+        if name in row and _number(row[name]) != value:
+            problems[name] = f"the order's {name} is {plain(value)}"
+    return problems
+
+
+def _number(value: Any) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        return None
+    try:
+        return Decimal(value)
+    except InvalidOperation:
+        return None
+
+
+def status() -> dict[str, Any]:
+    """The queue in numbers, counted from rows; the age of the longest overdue job, in seconds."""
+    counts = dict(PositionJob.objects.values_list("status").annotate(Count("pk")).order_by())
+    now = timezone.now()
+    overdue = PositionJob.objects.filter(status__in=["waiting", "delayed"], next_run_at__lte=now)
+    since = overdue.aggregate(at=Min("next_run_at"))["at"]
+    return {
+        **{state: counts.get(state, 0) for state in PositionJob.STATES},
+        "isPaused": pausing.is_paused(QUEUE),
+        "oldestWaitingSeconds": 0 if since is None else int((now - since).total_seconds()),
+    }
+
+
+def retry_failed(limit: Q | None = None) -> int:
+    """Have failed jobs wait again, with those of their legs that may be tried again; how many.
+
+    That is, the failed legs of signals for which nothing has been done instead. An exit is
+    resumed as a new stop.
+    """
+    count = 0
+    failed = PositionJob.objects.filter(limit or Q(), status="failed").order_by("-pk")
+    for job in failed:
+        count += _retry(job)
+    if count:
+        ring("strategy.sweep", queue=QUEUE)
+    return count
+
+
+def _retry(job: PositionJob) -> bool:
+    now = timezone.now()
+    with transaction.atomic():
+        if not _moved_to_waiting(job, now):
+            return False
+        legs = Leg.objects.select_for_update().filter(
+            trade=job.trade_id,
+            trade__purpose="signal",
+            role="wanted",
+            status="failed",
+            remedies__isnull=True,
+        )
+        for leg in legs.order_by("pk"):
+            leg.move("working", attempts=0, rejections=0, next_attempt_at=now, reason="")
+            resolve_alert("leg_given_up", f"leg {leg.pk} of trade {leg.trade_id}", "tried again")
+    log.info("job_retried", job=job.pk, trade=job.trade_id)
+    return True
+
+
+def _moved_to_waiting(job: PositionJob, now: datetime) -> bool:
+    try:
+        with transaction.atomic():
+            return job.move("waiting", next_run_at=now, runs=0, closed_at=None, reason="")
+    except IntegrityError:
+        return False  # another job by hand is open for this trade; that one sees to it
