@@ -64,7 +64,7 @@ def main(count: int = 20_000) -> None:
         made = orders("open")
         with (
             mock.patch.object(reconciling, "look", nothing),
-            mock.patch.object(reconciling, "_changed", lambda due: ()),
+            mock.patch.object(reconciling, "_changed", return_value=()),
         ):
             drain("orders: resting", reconciling.look_at_due)
         fills = [
@@ -78,10 +78,10 @@ def main(count: int = 20_000) -> None:
             for order in made
         ]
         Fill.objects.bulk_create(fills)
-        with mock.patch.object(reconciling, "_settled_by_list", lambda name, fills: []):
+        with mock.patch.object(reconciling, "_settled_by_list", return_value=[]):
             drain("orders: settling", reconciling.settle_due)
         Leg.objects.update(next_attempt_at=timezone.now())
-        with mock.patch.object(managing, "manage", lambda legs: []):
+        with mock.patch.object(managing, "manage", return_value=[]):
             drain("manage-position: legs", managing.manage_due)
         PositionJob.objects.bulk_create(PositionJob(trade=trade) for trade in trades)
         with mock.patch.object(managing, "run", nothing):

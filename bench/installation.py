@@ -35,6 +35,8 @@ def installation(**paper_settings: str) -> Iterator[Any]:
             "POLYTRADER_DOTENV": "",
             "POLY_PRIVATE_KEY": OWNER_KEY,
             "POLY_RELAYER_KEY": "paper",
+            "POLY_ORDERS_PER_SECOND": "10000",  # our own speed, not the venue's limit
+            "POLY_ORDERS_BURST": "10000",
             "BINANCE_API_KEY": "paper-key",
             "BINANCE_API_SECRET": "paper-secret",
             "DJANGO_SETTINGS_MODULE": "polytrader.settings",

@@ -6,6 +6,7 @@ number of workers share the work and a dead one delays it by seconds.
 Locks are taken in one order: leg, order, fill, positions.
 """
 
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -41,6 +42,8 @@ MANY = 5
 
 SHORT_WAIT = timedelta(seconds=1)
 LONGEST_SWEEP = timedelta(seconds=5)
+
+_staying: defaultdict[Callable[[], int], threading.Lock] = defaultdict(threading.Lock)
 
 
 def claim_due(
@@ -153,11 +156,24 @@ def sweep_until_idle() -> int:
 
 
 def until_idle(work: Callable[[], int], next_due: Callable[[], datetime | None]) -> int:
-    """Work, and stay for whatever falls due within a second: short waits need no message."""
-    started_at = timezone.now()
-    ends_at = started_at + SHORT_WAIT
+    """Work, and stay for whatever falls due within a second: short waits need no message.
+
+    One thread of a process stays for the same work; others that were rung do what is due
+    now and go, so that no bell waits behind a row of sleepers.
+    """
     touched = work()
-    while (due_at := next_due()) is not None and due_at < ends_at:
+    if not _staying[work].acquire(blocking=False):
+        return touched
+    try:
+        return touched + _stay(work, next_due)
+    finally:
+        _staying[work].release()
+
+
+def _stay(work: Callable[[], int], next_due: Callable[[], datetime | None]) -> int:
+    started_at = timezone.now()
+    touched = 0
+    while (due_at := next_due()) is not None and due_at < started_at + SHORT_WAIT:
         if timezone.now() > started_at + LONGEST_SWEEP:
             break
         time.sleep(max(0.02, (due_at - timezone.now()).total_seconds()))

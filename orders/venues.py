@@ -127,7 +127,10 @@ def _binance() -> Exchange:
 
     told: Configuration = settings.CONFIGURATION
     base = paper_url() if told.exchange == "paper" else DEFAULT_BASE_URL
-    return BinanceExchange(base, told.binance_api_key or "", told.binance_api_secret or "")
+    known = Instrument.objects.filter(venue="binance").values_list("symbol", flat=True)
+    return BinanceExchange(
+        base, told.binance_api_key or "", told.binance_api_secret or "", symbols=list(known)
+    )
 
 
 def paper_url() -> str:

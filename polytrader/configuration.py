@@ -15,6 +15,7 @@ import secrets as randomness
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -54,6 +55,7 @@ class Configuration:
     relayer_address: str | None
     orders_per_second: int
     orders_burst: int
+    max_slippage: Decimal
     flower_user: str
     database_url: str | None = field(repr=False)
     redis_url: str | None = field(repr=False)
@@ -208,6 +210,12 @@ class _Values:
             raise _wrong(name, repr(text), f"a whole number from 1 to {highest}")
         return int(text)
 
+    def fraction(self, name: str, default: str) -> Decimal:
+        text = self.text(name) or default
+        if not re.fullmatch(r"0?\.[0-9]{1,6}|0", text):
+            raise _wrong(name, repr(text), "a number from 0 to below 1, such as 0.02")
+        return Decimal(text)
+
     def flag(self, name: str) -> bool:
         text = self.text(name) or "off"
         if text.lower() not in _WORDS:
@@ -344,6 +352,7 @@ def _resolve(
         webhook_secret=webhook_secret,
         orders_per_second=values.whole("POLY_ORDERS_PER_SECOND", 40, highest=10_000),
         orders_burst=values.whole("POLY_ORDERS_BURST", 60, highest=10_000),
+        max_slippage=values.fraction("MAX_SLIPPAGE", "0.02"),
         # Without a home a key of the moment will do: nothing was signed with another one.
         secret_key=values.text("SECRET_KEY")
         or kept.get("secret_key")

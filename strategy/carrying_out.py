@@ -6,6 +6,7 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import Any, cast
 
 import structlog
+from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
@@ -16,7 +17,7 @@ from polytrader.alerts import raise_alert, resolve_alert
 from polytrader.numbers import plain
 from strategy import seeing
 from strategy.models import Decision as DecisionRow
-from strategy.rules import BASKET_SLIPPAGE, TICK_HAS_CHANGED, Decision, furthest_price
+from strategy.rules import TICK_HAS_CHANGED, Decision, furthest_price
 from strategy.seeing import Seen
 
 log = structlog.get_logger()
@@ -123,7 +124,7 @@ def _unwind(leg: Leg, family: Sequence[Leg], decision: Decision) -> None:
     by_id = {one.pk: one for one in family}
     slippage = leg.trade.max_slippage
     if slippage is None:
-        slippage = BASKET_SLIPPAGE
+        slippage = settings.CONFIGURATION.max_slippage
     for pk, quantity in decision.unwinds:
         other = by_id[pk]
         side: Side = "sell" if other.side == "buy" else "buy"

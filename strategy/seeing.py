@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any, cast
 
+from django.conf import settings
 from django.db.models import Count, Q, Sum
 
 from exchange.types import Quote, Side
 from orders import fees, planning
 from orders.models import Fill, Instrument, Leg, Order, Position
 from strategy.rules import (
-    BASKET_SLIPPAGE,
     LegState,
     Limits,
     MarketState,
@@ -159,7 +159,7 @@ def _limits(leg: Leg, family: Sequence[Leg]) -> Limits:
         return Limits()
     slippage = leg.trade.max_slippage
     if slippage is None:
-        slippage = BASKET_SLIPPAGE if len(family) > 1 else ZERO
+        slippage = settings.CONFIGURATION.max_slippage if len(family) > 1 else ZERO
     return Limits(max_slippage=slippage, edge_price=_edge(leg, family))
 
 

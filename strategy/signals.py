@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 import structlog
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -22,7 +23,6 @@ from polytrader.errors import ApiError
 from polytrader.fields import Body
 from polytrader.numbers import plain
 from strategy.models import Signal
-from strategy.rules import BASKET_SLIPPAGE
 
 log = structlog.get_logger()
 
@@ -92,7 +92,7 @@ def read_request(data: Any) -> SignalRequest:
     _open_positions(known.values())
     _look_again(requests)
     if max_slippage is None:
-        max_slippage = BASKET_SLIPPAGE if len(legs) > 1 else Decimal(0)
+        max_slippage = settings.CONFIGURATION.max_slippage if len(legs) > 1 else Decimal(0)
     return SignalRequest(
         strategy,
         requests,

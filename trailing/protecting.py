@@ -1,5 +1,7 @@
 """Whether armed stops protect: an instrument that has gone blind is told to a person, once."""
 
+from typing import Final
+
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
@@ -8,7 +10,7 @@ from polytrader.alerts import raise_alert, resolve_alert
 from polytrader.models import Alert
 from trailing.models import STALE_AFTER, TrailingStop
 
-KIND = "stop_not_protected"
+KIND: Final = "stop_not_protected"
 
 
 def tell_blind() -> int:
