@@ -16,9 +16,6 @@ from exchange.types import RejectionCode, Side
 ZERO = Decimal(0)
 LIVE = ("planned", "sent", "open")
 RESTING_TYPES = ("GTC", "GTD")
-BASKET_SLIPPAGE = Decimal("0.02")
-"""How far a retry of a basket's leg may move from its own price, where nothing else is said."""
-
 BELOW_MINIMUM = "less than the venue's minimum order"
 NO_MORE_HELD = "no more is held"
 TICK_HAS_CHANGED = "the tick size has changed; asking the venue"
@@ -199,6 +196,10 @@ def decide(
     """Say what to do about a leg. Pure: the same arguments give the same decision."""
     if leg.order is not None and leg.order.status in LIVE:
         return _while_live(leg, leg.order, limits)
+    if _has_unbooked_trades(leg):
+        return Decision(
+            "wait", "its order is filled, its trades are not booked", wait=limits.in_flight
+        )
     if leg.remaining < max(market.min_quantity, market.quantity_step):
         return _with_nothing_left(leg, limits)
     if (ended := _ended(leg, market, others, limits, now)) is not None:
@@ -225,6 +226,12 @@ def _while_live(leg: LegState, order: OrderState, limits: Limits) -> Decision:
     if order.venue_status.upper() == "DELAYED":
         said = "the venue delays its order; it can still match"
     return Decision("wait", said, wait=limits.in_flight)
+
+
+def _has_unbooked_trades(leg: LegState) -> bool:
+    """Whether it is said to be filled by nothing: never a reason to trade it again."""
+    is_filled = leg.order is not None and leg.order.status == "filled"
+    return is_filled and leg.matched <= 0 and leg.failures == 0
 
 
 def _with_nothing_left(leg: LegState, limits: Limits) -> Decision:
@@ -481,7 +488,7 @@ def _excess(
     common = min(leg.share, *(other.share for other in others))
     found = []
     for other in (*others, _as_other(leg, market)):
-        too_much = (other.share - common) * other.quantity
+        too_much = other.matched + other.hedged - common * other.quantity
         excess = quantise_quantity(min(too_much, other.matched), other.quantity_step)
         if excess >= max(other.min_quantity, other.quantity_step):
             found.append((other.id, excess))
