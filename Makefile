@@ -5,7 +5,7 @@ ARGS ?=
 BIN := .venv/bin
 SETUP := PYTHON="$(PYTHON)" sh launch/setup.sh
 
-.PHONY: run dev test test-slow lint bench clean lock environment development
+.PHONY: run dev test test-slow crash-test lint bench clean lock environment development
 .NOTPARALLEL:
 
 run: environment
@@ -19,6 +19,10 @@ test: development
 
 test-slow: development
 	@exec $(BIN)/python -m launch test -m slow $(ARGS)
+
+# make crash-test ARGS="kills=1000"; writes docs/crashes.md
+crash-test: development
+	@exec $(BIN)/python -m launch crash-test $(ARGS)
 
 lint: development
 	$(BIN)/ruff format --check

@@ -1,4 +1,4 @@
-"""`python -m launch run | test | clean`, which is what the Makefile calls."""
+"""`python -m launch run | test | crash-test | clean`, which is what the Makefile calls."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ def main(arguments: list[str] | None = None) -> int:
             from launch.testing import test
 
             return test(given[1:])
+        if given[:1] == ["crash-test"]:
+            from launch.testing import crash_test
+
+            return crash_test(given[1:])
         return _dispatch(_parser().parse_args(given))
     except ConfigurationError as error:
         complain(f"polytrader: {error}")
@@ -50,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--reload", action="store_true", help="restart when a source file changes")
     run.add_argument("--procfile", type=Path, default=ROOT / "Procfile")
     commands.add_parser("test", help="run pytest (its arguments follow) with its own servers")
+    commands.add_parser("crash-test", help="kill processes at every point (its arguments follow)")
     commands.add_parser("clean", help="remove the embedded data, after asking")
     return parser
 

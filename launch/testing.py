@@ -1,4 +1,4 @@
-"""`make test`: pytest with a Postgres and a Redis of its own, in a home that goes away."""
+"""`make test` and `make crash-test`: with a Postgres and a Redis of their own, in a home that goes away."""
 
 from __future__ import annotations
 
@@ -29,12 +29,21 @@ _SETTINGS = {"fsync": "off", "synchronous_commit": "off", "max_connections": "30
 
 def test(arguments: Sequence[str]) -> int:
     """Run pytest with the arguments and return its exit status. Raises LaunchError."""
+    return _with_servers("pytest", pytest_arguments(arguments))
+
+
+def crash_test(arguments: Sequence[str]) -> int:
+    """Kill processes and see what is left (`tests/crashes`). Raises LaunchError."""
+    return _with_servers("tests.crashes", arguments)
+
+
+def _with_servers(module: str, arguments: Sequence[str]) -> int:
     home = Path(tempfile.mkdtemp(prefix="polytrader-test-"))
     postgres = EmbeddedPostgres(home / "postgres", password=_PASSWORD, settings=_SETTINGS)
     redis = EmbeddedRedis(home / "redis", password=_PASSWORD)
     try:
         addresses = {"DATABASE_URL": postgres.start(), "REDIS_URL": redis.start()}
-        return _run_pytest(arguments, environment(home, addresses, os.environ))
+        return _run(module, arguments, environment(home, addresses, os.environ))
     finally:
         redis.stop()
         postgres.stop()
@@ -68,10 +77,10 @@ def pytest_arguments(arguments: Sequence[str]) -> list[str]:
     return [*([] if chosen else IN_PARALLEL), *arguments]
 
 
-def _run_pytest(arguments: Sequence[str], told: Mapping[str, str]) -> int:
-    tied = Command("pytest", (), told, ROOT, death_signal=signal.SIGTERM).popen_arguments()
+def _run(module: str, arguments: Sequence[str], told: Mapping[str, str]) -> int:
+    tied = Command(module, (), told, ROOT, death_signal=signal.SIGTERM).popen_arguments()
     process = subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", "pytest", *pytest_arguments(arguments)],
+        [sys.executable, "-m", module, *arguments],
         **tied | {"start_new_session": False, "stdin": None},  # a person's terminal: Ctrl-C, pdb
     )
 

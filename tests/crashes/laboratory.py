@@ -1,0 +1,250 @@
+"""The laboratory: fork a process, have it die at a point, let another recover, judge what is left.
+
+The process that forks is warm (Django, the client, connections' code), so that a life begins in
+milliseconds. It must not itself use what a fork does not copy: the threads of `orders.sending`
+and `trailing.monitor`.
+"""
+
+import hashlib
+import json
+import math
+import os
+import signal
+import ssl
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from django.conf import settings
+from django.db import connection, connections
+from django.utils import timezone
+
+from exchange import guarded
+from exchange.polymarket import placing
+from exchange.polymarket.minting import PolymarketMinter
+from minting import requesting, splitting
+from orders import listing, reconciling
+from orders.models import Instrument, Order
+from polytrader import bells
+from strategy import managing
+from tests.crashes.hurrying import hurry
+from tests.crashes.points import Kill, Passings, named_points
+from tests.crashes.scenario import Play, Scenario
+from tests.crashes.verdict import Verdict, judge, unfinished
+from tests.paper_process import PaperProcess
+from trailing import monitor
+
+RECOVERS_WITHIN = 20.0
+"""Seconds; with the waits 25 times shorter nothing takes a quarter of that."""
+
+LIVES_AT_MOST = 20.0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of one run."""
+
+    scenario: Scenario
+    kills: tuple[Kill, ...]
+    died: list[Kill] = field(default_factory=list)
+    """The kills that really happened: a point may not be passed so often."""
+    recovered_in: float = math.nan
+    """Seconds from the last death to the end of everything that was under way."""
+    passings: dict[str, int] = field(default_factory=dict)
+    verdict: Verdict = field(default_factory=Verdict)
+    took: list[float] = field(default_factory=list)
+    log: str = ""
+
+    @property
+    def deaths(self) -> int:
+        """How many processes were killed."""
+        return len(self.died)
+
+    def __str__(self) -> str:
+        return f"{self.kills} in {self.scenario}\n{self.verdict}\n{self.log}"
+
+
+class Laboratory:
+    """Runs one scenario after another on a paper exchange and a database of its own."""
+
+    def __init__(self, paper: PaperProcess, home: Path) -> None:
+        self.paper = paper
+        self.points = list(named_points())
+        self._passings = Passings(self.points)
+        self._log = home / "log"
+        self._posts = home / "posts"
+        self._tables = _tables()
+        self.markets = paper.markets()
+        self._unused_tls = ssl.create_default_context()
+
+    def run(
+        self, scenario: Scenario, *kills: Kill, spoil: Callable[[], None] | None = None
+    ) -> Outcome:
+        """Let a process die at each of the kills, one after the other; then let one live on.
+
+        `spoil` makes every process of the run wrong in some way, to see it noticed.
+        """
+        t0 = time.monotonic()
+        play = self._prepare(scenario)
+        outcome = Outcome(scenario, kills)
+        outcome.took.append(round(time.monotonic() - t0, 3))
+        for kill in kills:
+            company = self._start(play, None, spoil, acts=False) if scenario.has_company else None
+            if self._ends(self._start(play, kill, spoil), LIVES_AT_MOST) == "killed":
+                outcome.died.append(kill)
+            if company is not None:
+                _end(company)
+            outcome.passings = {
+                name: max(self._passings[name], outcome.passings.get(name, 0))
+                for name in self.points
+            }
+            self._passings.clear()
+        died_at = time.monotonic()
+        outcome.took.append(round(died_at - t0, 3))
+        self._ends(self._start(play, None, spoil), RECOVERS_WITHIN)
+        outcome.recovered_in = time.monotonic() - died_at
+        outcome.verdict = judge(play, self._posts)
+        outcome.took.append(round(time.monotonic() - t0, 3))
+        if not outcome.verdict.is_good:
+            outcome.log = self._log.read_text()[-200_000:]
+        return outcome
+
+    def _prepare(self, scenario: Scenario) -> Play:
+        guarded.forget(
+            settings.CONFIGURATION.redis_url,
+            guarded.namespace("paper", settings.CONFIGURATION.paper_port),
+        )
+        self.paper.call("POST", "/paper/reset")
+        with connection.cursor() as cursor:
+            # Rows go without regard to who refers to whom; far quicker than TRUNCATE.
+            deletes = "; ".join(f'DELETE FROM "{table}"' for table in self._tables)
+            cursor.execute(
+                f"SET session_replication_role = replica; {deletes};"
+                " SET session_replication_role = DEFAULT"
+            )
+        Instrument.objects.update(bid=None, ask=None, observed_at=None, updated_at=timezone.now())
+        for path in (self._log, self._posts):
+            path.write_text("")
+        self._passings.clear()
+        play = Play(scenario, self.paper, self.markets)
+        play.lay_out()
+        return play
+
+    def _start(
+        self, play: Play, kill: Kill | None, spoil: Callable[[], None] | None, acts: bool = True
+    ) -> int:
+        """Fork a process that does the work of all roles; its id."""
+        connections.close_all()
+        pid = os.fork()
+        if pid:
+            return pid
+        try:
+            self._be_born(play, kill)
+            if spoil is not None:
+                spoil()
+            live(play, acts)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+
+    def _be_born(self, play: Play, kill: Kill | None) -> None:
+        """Forget what the parent had that does not survive a fork; hurry; arm."""
+        log = os.open(self._log, os.O_WRONLY | os.O_APPEND)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        sys.stdout = sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+        print(f"process {os.getpid()} to die at {kill}")
+        self.paper.__dict__.pop("http", None)
+        play.paper = self.paper
+        # Nothing here speaks TLS, and its settings take longer to load than a recovery lasts.
+        httpx._transports.default.create_ssl_context = lambda *_, **__: self._unused_tls
+        monitor._fetchers = ThreadPoolExecutor(max_workers=4)
+        bells._silent_until = math.inf  # every bell is lost: the sweeps must find everything
+        _record_posts(self._posts)
+        hurry()
+        self._passings.arm(kill)
+
+    def _ends(self, pid: int, seconds: float) -> str:
+        """Wait for a process: `killed`, `done`, `failed`, or `stuck` after so long."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                if os.WIFSIGNALED(status):
+                    return "killed" if os.WTERMSIG(status) == signal.SIGKILL else "failed"
+                return "failed" if os.WEXITSTATUS(status) else "done"
+            time.sleep(0.004)
+        _end(pid)
+        return "stuck"
+
+
+def live(play: Play, acts: bool) -> None:
+    """Do the work of every role in turn until nothing is left to do; one process is acted upon."""
+    rounds = 0
+    while True:
+        if acts:
+            play.act()
+        monitor.sweep()
+        managing.work()
+        requesting.request_for_settled_sales()
+        splitting.drain()
+        if rounds % 3 == play.scenario.seed % 3:  # as the user's stream would tell of them
+            flying = Order.objects.filter(status__in=["sent", "open"])
+            reconciling.look_now(list(flying.values_list("order_id", flat=True)))
+        if rounds % 10 == play.scenario.seed % 10:
+            listing.sweep()
+        rounds += 1
+        if play.has_acted() and not unfinished():
+            return
+        time.sleep(0.02)
+
+
+def _end(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    except (ProcessLookupError, ChildProcessError):
+        return
+
+
+def _record_posts(path: Path) -> None:
+    """Write down the bytes of every order and split before they go out."""
+    post, post_many, submit = placing.post, placing.post_many, PolymarketMinter.submit
+
+    def record(name: str, payload: str) -> None:
+        line = json.dumps([name, hashlib.sha256(payload.encode()).hexdigest()])
+        with path.open("a") as file:
+            file.write(line + "\n")
+
+    def recorded_post(session: Any, signed: Any) -> Any:
+        record(signed.order_id, signed.payload)
+        return post(session, signed)
+
+    def recorded_post_many(session: Any, signed: Any) -> Any:
+        for one in signed:
+            record(one.order_id, one.payload)
+        return post_many(session, signed)
+
+    def recorded_submit(minter: Any, signed: Any) -> Any:
+        record(f"split {json.loads(signed.payload)['signature']}", signed.payload)
+        return submit(minter, signed)
+
+    placing.post, placing.post_many = recorded_post, recorded_post_many
+    PolymarketMinter.submit = recorded_submit
+
+
+def _tables() -> list[str]:
+    """Every table of ours but the instruments, which the venue describes but once."""
+    ours = ("polytrader_", "orders_", "trailing_", "minting_", "strategy_", "operations_")
+    return [
+        name
+        for name in connection.introspection.table_names()
+        if name.startswith(ours) and name != Instrument._meta.db_table
+    ]

@@ -1,0 +1,231 @@
+"""What a run is about, by its seed: stops that fire, signals, an order that rests, a venue that errs.
+
+A scenario is rows and books laid out by the laboratory, then deeds of a person and of the market
+that any process may do: each looks at the rows first, as a client repeats what was not answered.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from django.db import transaction
+from django.utils import timezone
+
+from minting.models import Mint
+from orders import balances, cancelling, instruments, planning, sending
+from orders.models import Instrument, Leg, Order, Trade, VenueState
+from orders.planning import LegRequest
+from tests.paper_process import PaperProcess
+from tests.rows import a_stop
+from trailing.maths import Trail
+
+Deal = Literal["buy_pair", "sell_pair", "sell"]
+Fault = tuple[str, str, int]
+"""What the paper exchange does wrong: the endpoint, how, and how often."""
+
+LARGE = 100_000
+HELD = Decimal(10_000)
+"""Of each token, after a reset."""
+
+RESTING_PRICE = Decimal("0.20")
+RESTING_QUANTITY = Decimal(50)
+
+ORDER_FAULTS: Sequence[Fault] = (
+    ("POST /order", "timeout_after_accept", 1),
+    ("POST /order", "timeout_before_accept", 1),
+    ("POST /order", "http_500", 1),
+    ("POST /order", "http_500_after_accept", 1),
+    ("POST /order", "http_425", 1),
+    ("POST /order", "reject:fak_not_filled", 1),
+    ("POST /order", "reject:not_enough_balance", 1),
+    ("POST /order", "slow:200", 2),
+    ("POST /order", "settlement_fails", 1),
+    ("POST /order", "settlement_retries", 2),
+    ("POST /order", "delayed", 1),
+    ("POST /order", "timeout_after_accept+settlement_fails", 1),
+    ("GET /data/order/{id}", "http_500", 2),
+    ("GET /data/order/{id}", "slow:200", 2),
+    ("GET /data/trades", "http_500", 2),
+)
+SPLIT_FAULTS: Sequence[Fault] = (
+    ("split", "timeout_after_accept", 1),
+    ("split", "timeout_before_accept", 1),
+    ("split", "http_500", 1),
+    ("split", "http_500_after_accept", 1),
+    ("split", "slow:200", 1),
+    ("split", "settlement_fails", 1),
+    ("GET /transactions", "http_500", 1),
+)
+REFUSED: Fault = ("POST /order", "reject:fak_not_filled", 1)
+IN_DOUBT: Fault = ("POST /order", "timeout_before_accept", 1)
+SPLIT_FAILS: Fault = ("split", "settlement_fails", 1)
+
+NEEDS: dict[str, list[Fault]] = {
+    "refusal_noted": [REFUSED],
+    "refusal_committed": [REFUSED],
+    "refusal_looked_up": [IN_DOUBT, REFUSED],
+    "split_given_up": [SPLIT_FAILS],
+    "split_failed": [SPLIT_FAILS],
+}
+"""Points that only a venue that errs makes a process pass."""
+
+CANCELLING = ("cancel_wished", "cancel_posted")
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One run's contents; all of it follows from the seed and the point to be reached."""
+
+    seed: int
+    markets: tuple[int, int, int]
+    """The paper exchange's, by number: where stops fire, where signals trade, where an order rests."""
+    stops: tuple[Decimal, ...]
+    held: Decimal
+    """Of the token that the stops sell; less than they want in some runs."""
+    mints: bool
+    is_thin: bool
+    """Whether the best price has 30 shares only, and the next lies past the first order's limit."""
+    deals: tuple[Deal, ...]
+    rest: Literal["", "cancelled", "matched", "partly"]
+    faults: tuple[Fault, ...]
+    has_company: bool
+    """Whether another process works beside the one that dies."""
+    is_reconciled: bool
+    """Whether the book has been reconciled with the venue lately, or a start has to do it."""
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the stops may want more than is held."""
+        return self.held != HELD
+
+
+def scenario_of(seed: int, reaching: str = "") -> Scenario:
+    """Make up a scenario in which the named point is passed."""
+    rng = random.Random(seed)
+    cancels = reaching in CANCELLING
+    is_short = rng.random() < 0.15 and not cancels and "split" not in reaching
+    stops = tuple(Decimal(rng.choice(("5", "40.5", "60", "100", "250"))) for _ in range(3))
+    stops = stops[: rng.choice((1, 1, 2, 3))]
+    faults = rng.sample(ORDER_FAULTS, rng.choice((0, 1, 1, 2)))
+    if rng.random() < 0.35:
+        faults.append(rng.choice(SPLIT_FAULTS))
+    if (needed := NEEDS.get(reaching)) is not None:
+        faults = needed
+    return Scenario(
+        seed,
+        tuple(rng.sample(range(6), 3)),  # type: ignore[arg-type]
+        stops,
+        held=Decimal("23.5") if is_short else HELD,
+        mints=not is_short and ("mint" in reaching or "spl" in reaching or rng.random() < 0.8),
+        is_thin=rng.random() < 0.4,
+        deals=tuple(rng.sample(("buy_pair", "sell_pair", "sell"), rng.choice((0, 1, 1, 2)))),
+        rest="cancelled" if cancels else rng.choice(("", "cancelled", "matched", "partly")),
+        faults=tuple(faults),
+        has_company=rng.random() < 0.3,
+        is_reconciled=rng.random() < 0.5,
+    )
+
+
+class Play:
+    """A scenario on a paper exchange that was reset, over a database that was emptied."""
+
+    def __init__(self, scenario: Scenario, paper: PaperProcess, markets: list[dict]) -> None:
+        self.scenario = scenario
+        self.paper = paper
+        self.tokens = [markets[number]["tokenIds"] for number in scenario.markets]
+
+    def lay_out(self) -> None:
+        """Make the rows and books, let the price fall to every stop, and arrange the faults."""
+        scenario, [fallen, traded, rested] = self.scenario, self.tokens
+        for token in (fallen[0], traded[0], rested[0]):
+            self.paper.put_book(token, [("0.50", LARGE)], [("0.52", LARGE)])
+        self._hold(fallen[0], scenario.held)
+        for token in (*fallen, *traded, *rested):
+            row = instruments.known(token)
+            for asset in (row.base_asset, row.quote_asset):
+                balances.opened(asset, row.venue)
+        if scenario.is_reconciled:
+            VenueState.objects.create(venue="polymarket", reconciled_at=timezone.now())
+        for quantity in scenario.stops:
+            trail = Trail(amount=Decimal("0.03"))
+            stop = a_stop(_instrument(fallen[0]), trail, "0.50", quantity=str(quantity))
+            stop.note(mint_after_sell=scenario.mints)
+        levels = [("0.47", 30)] if scenario.is_thin else []
+        self.paper.put_book(fallen[0], [*levels, ("0.40", LARGE)], [("0.49", LARGE)])
+        for fault in scenario.faults:
+            self.paper.fault(*fault)
+
+    def _hold(self, token: str, amount: Decimal) -> None:
+        if amount != HELD:
+            [wallet] = self.paper.ledger()["balances"]
+            body = {"wallet": wallet, "asset": token, "amount": str(amount)}
+            self.paper.call("POST", "/paper/balances", body)
+
+    def act(self) -> None:
+        """Do what person and market have not done yet."""
+        for deal in self.scenario.deals:
+            self._signal(deal, self.legs_of(deal))
+        if self.scenario.rest:
+            self._rest()
+        for mint in Mint.objects.filter(status="failed"):
+            mint.move("requested", next_attempt_at=timezone.now(), closed_at=None)
+
+    def has_acted(self) -> bool:
+        """Whether all of that is done."""
+        wanted = len(self.scenario.deals) + bool(self.scenario.rest)
+        if Trade.objects.filter(purpose="signal").count() < wanted:
+            return False
+        return not Mint.objects.filter(status="failed").exists()
+
+    def legs_of(self, deal: Deal) -> list[LegRequest]:
+        """Give the legs of a deal, at prices that the book offers for as much as one likes."""
+        yes, no = (_instrument(token) for token in self.tokens[1])
+        if deal == "buy_pair":
+            return [
+                LegRequest(yes, "buy", Decimal(20), Decimal("0.52"), "FAK"),
+                LegRequest(no, "buy", Decimal(20), Decimal("0.50")),
+            ]
+        first = LegRequest(yes, "sell", Decimal("12.5"), Decimal("0.50"))
+        if deal == "sell":
+            return [first]
+        return [first, LegRequest(no, "sell", Decimal("12.5"), Decimal("0.48"), "FOK")]
+
+    def _signal(self, name: str, legs: Sequence[LegRequest]) -> None:
+        trade = Trade.objects.filter(strategy=name).first()
+        if trade is None:
+            mints = self.scenario.mints and name != "buy_pair" and name != "rest"
+            trade = Trade(purpose="signal", strategy=name, mint_after_sell=mints)
+            with transaction.atomic():
+                planning.lock_positions(leg.instrument for leg in legs)
+                orders = planning.open_trade(trade, legs)
+            sending.send_and_wait([order.pk for order in orders], seconds=2)
+
+    def _rest(self) -> None:
+        token = self.tokens[2][0]
+        buy = LegRequest(_instrument(token), "buy", RESTING_QUANTITY, RESTING_PRICE)
+        self._signal("rest", [buy])
+        leg = Leg.objects.get(trade__strategy="rest")
+        order = leg.orders.order_by("-pk").first()
+        if leg.status != "working" or order is None or order.matched_quantity:
+            return
+        rest = self.scenario.rest
+        if rest == "matched" and order.status == "open":
+            self.paper.put_book(token, [("0.10", LARGE)], [("0.20", LARGE)])
+        if rest == "partly" and order.status == "open":
+            self.paper.put_book(token, [("0.10", LARGE)], [("0.20", 7), ("0.30", LARGE)])
+        if rest != "matched" and leg.cancel_requested_at is None and self._is_tired(order):
+            try:
+                with transaction.atomic():
+                    cancelling.request(order)
+            except cancelling.NotCancellable:
+                return
+
+    def _is_tired(self, order: Order) -> bool:
+        """Whether the person withdraws it by now: at once in odd runs, else when it rests."""
+        return order.status == "open" or bool(self.scenario.seed % 2)
+
+
+def _instrument(symbol: str) -> Instrument:
+    return Instrument.objects.get(symbol=symbol)
