@@ -50,6 +50,11 @@ app.conf.update(
         "socket_connect_timeout": 2,
         "socket_timeout": 10,
         "socket_keepalive": True,
+        # Of whoever rings: a broker that is away is noticed at once, not after 2 + 4 s.
+        "max_retries": 0,
+        "interval_start": 0,
+        "interval_step": 0,
+        "interval_max": 0,
     },
     timezone="UTC",
     CELERY_DB_REUSE_MAX=1000,

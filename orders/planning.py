@@ -104,13 +104,11 @@ def open_trade(trade: Trade, requests: Sequence[LegRequest]) -> list[Order]:
     trade.save()
     legs = []
     for index, r in enumerate(requests):
-        taken = free.take(r.instrument, r.side, r.price, r.quantity)
-        if taken < r.quantity:
+        left = free.of(asset_taken(r.instrument, r.side))
+        if free.take(r.instrument, r.side, r.price, r.quantity) < r.quantity:
             needed = r.quantity * cost_per_unit(r.instrument, r.side, r.price)
             raise NotSellable(
-                index,
-                f"needs {_plain(needed)}, but only"
-                f" {_plain(free.of(asset_taken(r.instrument, r.side)))} is sellable now",
+                index, f"needs {_plain(needed)}, but only {_plain(left)} is sellable now"
             )
         legs.append(
             Leg(

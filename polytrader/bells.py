@@ -3,7 +3,6 @@
 import time
 
 import structlog
-from celery import current_app
 from django.db import transaction
 
 log = structlog.get_logger()
@@ -23,8 +22,10 @@ def _ring(task: str, queue: str) -> None:
     global _silent_until
     if time.monotonic() < _silent_until:
         return
+    from celery_app import app  # not Celery's current one, which is none of ours outside of a worker
+
     try:
-        current_app.send_task(task, queue=queue, expires=5, retry=False, ignore_result=True)
+        app.send_task(task, queue=queue, expires=5, retry=False, ignore_result=True)
     except Exception as error:
         _silent_until = time.monotonic() + SILENT_FOR
         log.warning("bell_not_rung", task=task, error=type(error).__name__)

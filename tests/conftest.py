@@ -10,7 +10,6 @@ from django.db import connection
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-import celery_app  # noqa: F401 - bells are rung with our application, not with a default one
 from tests.rows import Api
 
 hypothesis_settings.register_profile(
