@@ -22,7 +22,8 @@ def _ring(task: str, queue: str) -> None:
     global _silent_until
     if time.monotonic() < _silent_until:
         return
-    from celery_app import app  # not Celery's current one, which is none of ours outside of a worker
+    # Not Celery's current application, which outside of a worker is none of ours.
+    from celery_app import app
 
     try:
         app.send_task(task, queue=queue, expires=5, retry=False, ignore_result=True)
