@@ -25,8 +25,8 @@ LARGEST_CLOCK_DIFFERENCE = timedelta(seconds=3)
 """The venue tells whole seconds; beyond this signed requests begin to be refused."""
 
 
-def reconcile(venue_name: str) -> bool:
-    """Make the book agree with a venue, before anything is sent; `False` when it does not answer."""
+def look_at_all_in_flight(venue_name: str) -> bool:
+    """Ask about every order and trade that is not final; `False` when the venue does not answer."""
     orders = Order.objects.filter(instrument__venue=venue_name)
     flying = orders.filter(Q(status__in=["sent", "open"]) | Q(is_late=True))
     try:
@@ -39,7 +39,7 @@ def reconcile(venue_name: str) -> bool:
     unsettled = Fill.objects.filter(order__instrument__venue=venue_name, status="matched")
     for order_pk in set(unsettled.values_list("order_id", flat=True)):
         reconciling.settle(order_pk)
-    return refresh(venue_name)
+    return True
 
 
 def sweep() -> int:

@@ -6,6 +6,7 @@ send at once. After an outage of all, the first one reconciles and the others wa
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -19,6 +20,9 @@ log = structlog.get_logger()
 
 FRESH_FOR = timedelta(seconds=60)
 TRY_AGAIN_AFTER = 1.0
+PATIENCE = 20.0
+"""Seconds; then exits go out though the venue's lists of orders and trades do not answer."""
+
 
 _ready: set[tuple[int, str]] = set()
 _under_way: dict[tuple[int, str], threading.Thread] = {}
@@ -90,13 +94,19 @@ def _guarded(action: Callable[[], None]) -> None:
 
 
 def _reconcile(venue: str) -> None:
+    """Try until the venue answers and the book agrees; lists alone do not hold exits back for ever."""
     from orders import listing, reconciling
 
-    event = threading.Event()
+    began, event = time.monotonic(), threading.Event()
     while True:
         try:
             close_old_connections()
-            if listing.reconcile(venue):
+            has_looked = listing.look_at_all_in_flight(venue)
+            agrees = has_looked and listing.refresh(venue)
+            if has_looked and not agrees and time.monotonic() - began > PATIENCE:
+                log.error("sending_without_the_lists", venue=venue)
+                agrees = True
+            if agrees:
                 _ready.add((os.getpid(), venue))
                 reconciling.sweep()
                 return
