@@ -260,7 +260,7 @@ def _ended(
         if leg.settling > 0:
             return Decision("wait", "settling", wait=limits.settling)
         return Decision("stop", "cancelled by request")
-    if leg.expires_at is not None and leg.expires_at <= now:
+    if _has_expired(leg, now):
         decision = _remedy(leg, market, others, limits, "it has expired")
         if decision.kind == "give_up":
             return Decision("stop", f"expired with {_plain(leg.remaining)} unmatched")
@@ -270,10 +270,19 @@ def _ended(
     return None
 
 
+def _has_expired(leg: LegState, now: datetime) -> bool:
+    """By our clock or, where it is ahead, by the venue's word."""
+    if leg.expires_at is None:
+        return False
+    return leg.expires_at <= now or (
+        leg.order is not None and "EXPIRED" in leg.order.venue_status.upper()
+    )
+
+
 def _beyond_its_budget(leg: LegState, limits: Limits) -> str | None:
     """Why a leg may not try again by itself, `None` while it may."""
     code = "" if leg.order is None else leg.order.refusal
-    if code in FINAL_REFUSALS:
+    if code in FINAL_REFUSALS or (code == RejectionCode.EXPIRATION and leg.expires_at is not None):
         return f"the venue refuses it for good ({code})"
     if code == RejectionCode.MIN_SIZE and leg.matched > 0:
         return BELOW_MINIMUM

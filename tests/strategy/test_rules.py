@@ -283,6 +283,16 @@ def test_an_expired_leg_stops_unless_its_basket_is_uneven(
     assert decided(replace(leg, settling=Decimal(1)), None, *others).kind == "wait"
 
 
+def test_an_order_that_the_venue_calls_expired_is_not_placed_again_though_our_clock_is_behind():
+    leg = a_leg("cancelled", "none", "single")
+    leg = replace(leg, order_type="GTD", expires_at=NOW + timedelta(seconds=2))
+    assert decided(leg).kind == "place"
+    expired = OrderState("cancelled", "CANCELED_EXPIRED_ORDER")
+    assert decided(replace(leg, order=expired)).kind == "stop"
+    too_near = OrderState("cancelled", refusal="expiration")
+    assert decided(replace(leg, order=too_near)).kind == "give_up"
+
+
 @pytest.mark.parametrize(
     ("role", "kind"),
     [("exit", "give_up"), ("single", "give_up"), ("basket", "unwind"), ("unwind", "give_up")],
