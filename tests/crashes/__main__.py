@@ -56,6 +56,9 @@ def main() -> int:
     """Work as one of the processes, or start them and report."""
     told = read_arguments(sys.argv[1:])
     if told.worker >= 0:
+        import django
+
+        django.setup()
         from tests.crashes.worker import work
 
         work(told.worker, told)
@@ -80,7 +83,9 @@ def _supervise(told: Arguments) -> int:
     report.seconds = time.monotonic() - began_at
     print(report.as_text())
     if not told.point and told.kills >= 1000:
-        (ROOT / "docs" / "crashes.md").write_text(report.as_page())
+        (ROOT / "docs" / "crashes.md").write_text(
+            report.as_page(f'make crash-test ARGS="kills={told.kills}"')
+        )
     if any(failed) or report.deaths < told.kills:
         print(f"a process of the test itself failed; see {logs}")
     return 1 if any(failed) or report.bad else 0

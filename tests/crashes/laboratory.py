@@ -34,7 +34,7 @@ from orders.models import Instrument, Order
 from polytrader import bells
 from strategy import managing
 from tests.crashes.hurrying import hurry
-from tests.crashes.points import Kill, Passings, named_points
+from tests.crashes.points import ANY_MOMENT, EVERYWHERE, Kill, Passings, named_points
 from tests.crashes.scenario import Play, Scenario
 from tests.crashes.verdict import Verdict, judge, unfinished
 from tests.paper_process import PaperProcess
@@ -56,9 +56,7 @@ class Outcome:
     """The kills that really happened: a point may not be passed so often."""
     recovered_in: float = math.nan
     """Seconds from the last death to the end of everything that was under way."""
-    passings: dict[str, int] = field(default_factory=dict)
     verdict: Verdict = field(default_factory=Verdict)
-    took: list[float] = field(default_factory=list)
     log: str = ""
 
     @property
@@ -75,7 +73,7 @@ class Laboratory:
 
     def __init__(self, paper: PaperProcess, home: Path) -> None:
         self.paper = paper
-        self.points = list(named_points())
+        self.points = [*named_points(), *EVERYWHERE]
         self._passings = Passings(self.points)
         self._log = home / "log"
         self._posts = home / "posts"
@@ -84,36 +82,35 @@ class Laboratory:
         self._unused_tls = ssl.create_default_context()
 
     def run(
-        self, scenario: Scenario, *kills: Kill, spoil: Callable[[], None] | None = None
+        self,
+        scenario: Scenario,
+        *kills: Kill,
+        spoil: Callable[[], None] | None = None,
+        within: float = RECOVERS_WITHIN,
     ) -> Outcome:
         """Let a process die at each of the kills, one after the other; then let one live on.
 
         `spoil` makes every process of the run wrong in some way, to see it noticed.
         """
-        t0 = time.monotonic()
         play = self._prepare(scenario)
         outcome = Outcome(scenario, kills)
-        outcome.took.append(round(time.monotonic() - t0, 3))
         for kill in kills:
             company = self._start(play, None, spoil, acts=False) if scenario.has_company else None
-            if self._ends(self._start(play, kill, spoil), LIVES_AT_MOST) == "killed":
+            if self._dies(self._start(play, kill, spoil), kill):
                 outcome.died.append(kill)
             if company is not None:
                 _end(company)
-            outcome.passings = {
-                name: max(self._passings[name], outcome.passings.get(name, 0))
-                for name in self.points
-            }
-            self._passings.clear()
         died_at = time.monotonic()
-        outcome.took.append(round(died_at - t0, 3))
-        self._ends(self._start(play, None, spoil), RECOVERS_WITHIN)
+        self._ends(self._start(play, None, spoil), within)
         outcome.recovered_in = time.monotonic() - died_at
         outcome.verdict = judge(play, self._posts)
-        outcome.took.append(round(time.monotonic() - t0, 3))
         if not outcome.verdict.is_good:
             outcome.log = self._log.read_text()[-200_000:]
         return outcome
+
+    def in_order(self) -> list[str]:
+        """Name the points that were passed in the last run, in the order of their first passing."""
+        return self._passings.in_order()
 
     def _prepare(self, scenario: Scenario) -> Play:
         guarded.forget(
@@ -148,6 +145,8 @@ class Laboratory:
             self._be_born(play, kill)
             if spoil is not None:
                 spoil()
+            if not acts:
+                time.sleep(play.scenario.seed % 6 / 10)
             live(play, acts)
         except BaseException:
             traceback.print_exc()
@@ -170,6 +169,18 @@ class Laboratory:
         _record_posts(self._posts)
         hurry()
         self._passings.arm(kill)
+
+    def _dies(self, pid: int, kill: Kill) -> bool:
+        """Wait for a process to die as it was told; `False` when it ended by itself before."""
+        if kill.point != ANY_MOMENT:
+            return self._ends(pid, LIVES_AT_MOST) == "killed"
+        end = time.monotonic() + kill.passing / 1000
+        while time.monotonic() < end:
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                return False
+            time.sleep(0.004)
+        _end(pid)
+        return True
 
     def _ends(self, pid: int, seconds: float) -> str:
         """Wait for a process: `killed`, `done`, `failed`, or `stuck` after so long."""

@@ -5,12 +5,22 @@ import mmap
 import os
 import signal
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import httpx
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 
 from polytrader import points
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+ANY_COMMIT, ANY_REQUEST, ANY_MOMENT = "(any commit)", "(any request)", "(any moment)"
+EVERYWHERE = (ANY_COMMIT, ANY_REQUEST, ANY_MOMENT)
+"""Points that need no name in the source: after the n-th commit or answer, or after n milliseconds."""
+
 PACKAGES = ("polytrader", "exchange", "orders", "trailing", "minting", "strategy", "operations")
 
 
@@ -37,37 +47,45 @@ def _points_in(source: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """Where a process is to die: when it passes a point for the n-th time."""
+    """Where a process is to die: when it passes a point for the n-th time.
+
+    At `ANY_MOMENT` the passing counts milliseconds of its life.
+    """
 
     point: str
     passing: int = 1
 
 
 class Passings:
-    """How often the processes of one run have passed each point; survives their death."""
+    """Which points the processes of one run have passed, in order; survives their death."""
 
     def __init__(self, names: list[str]) -> None:
-        self._index = {name: at for at, name in enumerate(names)}
+        self._index = {name: at for at, name in enumerate(names, start=1)}
         self._memory = mmap.mmap(-1, 4 * (len(names) + 1))
-        self._counts = memoryview(self._memory).cast("I")
-
-    def __getitem__(self, name: str) -> int:
-        return self._counts[self._index[name]]
+        self._turns = memoryview(self._memory).cast("I")
+        """Of each point the turn at which it was first passed; before them, how many there were."""
 
     def clear(self) -> None:
-        """Count from nought."""
-        for at in range(len(self._counts)):
-            self._counts[at] = 0
+        """Begin anew."""
+        for at in range(len(self._turns)):
+            self._turns[at] = 0
+
+    def in_order(self) -> list[str]:
+        """Name the points that were passed, in the order of their first passing."""
+        passed = [name for name, at in self._index.items() if self._turns[at]]
+        return sorted(passed, key=lambda name: self._turns[self._index[name]])
 
     def arm(self, kill: Kill | None) -> None:
-        """Count in this process, and have it die at `kill`."""
+        """Note what this process passes, and have it die at `kill`."""
         lock = threading.Lock()
         left = 0 if kill is None else kill.passing
 
         def reached(name: str) -> None:
             nonlocal left
             with lock:
-                self._counts[self._index[name]] += 1
+                self._turns[0] += 1
+                at = self._index[name]
+                self._turns[at] = self._turns[at] or self._turns[0]
                 if kill is not None and name == kill.point:
                     left -= 1
                     if left == 0:
@@ -75,3 +93,32 @@ class Passings:
                         threading.Event().wait()
 
         points.arm(reached)
+        _tell_of_effects(reached)
+
+
+def _tell_of_effects(reached: Callable[[str], None]) -> None:
+    """Count every commit and every request that may change something as a point of its own."""
+    commit, send = BaseDatabaseWrapper._commit, httpx.Client.send
+
+    def told_commit(self: Any) -> None:
+        commit(self)
+        reached(ANY_COMMIT)
+
+    def told_write(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        result = execute(sql, params, many, context)
+        is_write = sql.lstrip().upper().startswith(("INSERT", "UPDATE", "DELETE", "WITH"))
+        if is_write and not context["connection"].in_atomic_block:
+            reached(ANY_COMMIT)
+        return result
+
+    def told_send(self: Any, request: Any, **options: Any) -> Any:
+        answer = send(self, request, **options)
+        if request.method != "GET":
+            reached(ANY_REQUEST)
+        return answer
+
+    BaseDatabaseWrapper._commit = told_commit
+    httpx.Client.send = told_send
+    connection_created.connect(
+        lambda connection, **_: connection.execute_wrappers.append(told_write), weak=False
+    )

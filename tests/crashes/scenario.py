@@ -22,6 +22,9 @@ from tests.rows import a_stop
 from trailing.maths import Trail
 
 Deal = Literal["buy_pair", "sell_pair", "sell"]
+DEALS: Sequence[Deal] = ("buy_pair", "sell_pair", "sell")
+Rest = Literal["", "cancelled", "matched", "partly"]
+RESTS: Sequence[Rest] = ("", "cancelled", "matched", "partly")
 Fault = tuple[str, str, int]
 """What the paper exchange does wrong: the endpoint, how, and how often."""
 
@@ -88,7 +91,8 @@ class Scenario:
     is_thin: bool
     """Whether the best price has 30 shares only, and the next lies past the first order's limit."""
     deals: tuple[Deal, ...]
-    rest: Literal["", "cancelled", "matched", "partly"]
+    rest: Rest
+    """What becomes of an order that rests; empty: there is none."""
     faults: tuple[Fault, ...]
     has_company: bool
     """Whether another process works beside the one that dies."""
@@ -111,19 +115,20 @@ def scenario_of(seed: int, reaching: str = "") -> Scenario:
     faults = rng.sample(ORDER_FAULTS, rng.choice((0, 1, 1, 2)))
     if rng.random() < 0.35:
         faults.append(rng.choice(SPLIT_FAULTS))
+    is_alone = reaching == "refusal_looked_up"  # so that it is the doubtful order that is refused
     if (needed := NEEDS.get(reaching)) is not None:
         faults = needed
     return Scenario(
         seed,
         tuple(rng.sample(range(6), 3)),  # type: ignore[arg-type]
-        stops,
+        stops[:1] if is_alone else stops,
         held=Decimal("23.5") if is_short else HELD,
         mints=not is_short and ("mint" in reaching or "spl" in reaching or rng.random() < 0.8),
         is_thin=rng.random() < 0.4,
-        deals=tuple(rng.sample(("buy_pair", "sell_pair", "sell"), rng.choice((0, 1, 1, 2)))),
-        rest="cancelled" if cancels else rng.choice(("", "cancelled", "matched", "partly")),
+        deals=() if is_alone else tuple(rng.sample(DEALS, rng.choice((0, 1, 1, 2)))),
+        rest="cancelled" if cancels else "" if is_alone else rng.choice(RESTS),
         faults=tuple(faults),
-        has_company=rng.random() < 0.3,
+        has_company=not is_alone and rng.random() < 0.3,
         is_reconciled=rng.random() < 0.5,
     )
 
