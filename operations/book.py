@@ -15,7 +15,6 @@ LATEST_ENTRIES = 100
 def show_positions(positions: Collection[Position]) -> list[dict[str, Any]]:
     """Positions with what is reserved and sellable of each: a handful of queries for them all."""
     reserved = reserving.reserved(positions)
-    sellable = reserving.sellable(positions)
     names = names_of([position.asset for position in positions])
     return [
         {
@@ -26,7 +25,7 @@ def show_positions(positions: Collection[Position]) -> list[dict[str, Any]]:
             "matched": plain(position.matched),
             "settled": plain(position.settled),
             "reserved": plain(reserved[position.asset]),
-            "sellable": plain(sellable[position.asset]),
+            "sellable": plain(reserving.free(position, reserved[position.asset])),
             "venueBalance": plain_or_none(position.venue_balance),
             "comparedAt": position.compared_at,
         }

@@ -34,11 +34,11 @@ def reserved(positions: Collection[Position]) -> dict[str, Decimal]:
 
 
 def sellable(positions: Collection[Position]) -> dict[str, Decimal]:
-    """The most a new order may take, by asset: min(matched, settled) - reserved, never negative."""
+    """The most a new order may take, by asset."""
     taken = reserved(positions)
-    return {
-        position.asset: max(
-            Decimal(0), min(position.matched, position.settled) - taken[position.asset]
-        )
-        for position in positions
-    }
+    return {position.asset: free(position, taken[position.asset]) for position in positions}
+
+
+def free(position: Position, taken: Decimal) -> Decimal:
+    """What is left of a position: min(matched, settled) - reserved, never negative."""
+    return max(Decimal(0), min(position.matched, position.settled) - taken)

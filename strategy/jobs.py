@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Min, Q
+from django.db.models import Count, Exists, Min, OuterRef, Q
 from django.utils import timezone
 
 from minting import pausing
@@ -23,6 +23,7 @@ log = structlog.get_logger()
 QUEUE = "manage-position"
 OPEN = ("waiting", "active", "delayed")
 MOST_ORDERS = 500
+CHECKED = ("assetId", "tokenId", "side", "size", "price")
 
 
 def enqueue(trade: Trade, original_orders: Sequence[Any] = ()) -> PositionJob:
@@ -78,6 +79,21 @@ def check_orders(trade: Trade, rows: Sequence[Any]) -> dict[str, str]:
                 f" more than its {plain(leg.quantity)}"
             )
     return problems
+
+
+def as_kept(rows: Sequence[Any]) -> list[dict[str, str]]:
+    """What is kept of checked original orders: what was said of each, as text."""
+    kept = []
+    for row in rows:
+        told = {"orderId": _id_in(row)}
+        if isinstance(row, Mapping):
+            told |= {name: _text(row[name]) for name in CHECKED if name in row}
+        kept.append(told)
+    return kept
+
+
+def _text(value: Any) -> str:
+    return plain(value) if isinstance(value, Decimal) else str(value)
 
 
 def _orders_by_id(trade: Trade) -> dict[str, Order]:
@@ -150,12 +166,12 @@ def _retry(job: PositionJob) -> bool:
     with transaction.atomic():
         if not _moved_to_waiting(job, now):
             return False
-        legs = Leg.objects.select_for_update().filter(
+        legs = Leg.objects.select_for_update(of=("self",)).filter(
+            ~Exists(Leg.objects.filter(of=OuterRef("pk"))),
             trade=job.trade_id,
             trade__purpose="signal",
             role="wanted",
             status="failed",
-            remedies__isnull=True,
         )
         for leg in legs.order_by("pk"):
             leg.move("working", attempts=0, rejections=0, next_attempt_at=now, reason="")

@@ -47,7 +47,7 @@ def _read(data: Any) -> tuple[Trade, list[Any]]:
             body.complain(name, text)
     body.check()
     assert trade is not None
-    return trade, rows
+    return trade, jobs.as_kept(rows)
 
 
 def _enqueue(asked: tuple[Trade, list[Any]]) -> Response:

@@ -41,6 +41,8 @@ STATE_COLOURS = {
     "delayed": "warning",
     "working": "info",
     "done": "success",
+    "waiting": "info",
+    "completed": "success",
 }
 SHORT_STATES = {"pending_activation": "pending"}
 

@@ -1,4 +1,4 @@
-"""What is kept: positions with their entries, halts, heartbeats, API tokens."""
+"""What is kept: positions with their entries, venues, halts, heartbeats, API tokens."""
 
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
@@ -7,12 +7,14 @@ from django.utils import timezone
 from django.utils.html import format_html
 from unfold.decorators import display
 
-from operations.admin.cells import LONGEST_ID, counted, link, market, shortened
+from operations.admin.cells import LONGEST_ID, NOTHING, counted, link, market, shortened
 from operations.admin.looking import Looking, Table, table
-from orders.models import Entry, Halt, Instrument, Position
+from orders.models import Entry, Halt, Instrument, Position, VenueState
 from polytrader.bells import ring
 from polytrader.models import ApiToken, Heartbeat
 
+VenueState._meta.verbose_name = "venue"
+VenueState._meta.verbose_name_plural = "venues"
 ApiToken._meta.verbose_name = "API token"  # here: a name for people is no migration
 ApiToken._meta.verbose_name_plural = "API tokens"
 
@@ -90,6 +92,24 @@ class EntryAdmin(Looking):
     def holding(self, entry: Entry) -> str:
         """What the asset is, in words; it leads to the position."""
         return link(entry.position, name_of_asset(entry.position.asset))
+
+
+@admin.register(VenueState)
+class VenueStateAdmin(Looking):
+    """When our book last agreed with each venue, and how far its clock is from ours."""
+
+    list_display = ("venue", "reconciled_at", "listed_at", "clock", "clock_at", "reason")
+    fields = (
+        ("venue", "clock"),
+        ("reconciled_at", "listed_at"),
+        ("clock_at", "reason"),
+    )
+
+    @display(description="its clock less ours", ordering="clock_offset")
+    def clock(self, state: VenueState) -> str:
+        """In milliseconds."""
+        offset = state.clock_offset
+        return NOTHING if offset is None else f"{offset.total_seconds() * 1000:+.0f} ms"
 
 
 @admin.register(Halt)

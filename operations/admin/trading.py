@@ -1,4 +1,4 @@
-"""Orders, fills and instruments."""
+"""Orders, fills, orders placed elsewhere, and instruments."""
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -9,15 +9,21 @@ from unfold.decorators import display
 from minting.models import Mint
 from operations.admin.cells import counted, link, link_to, tail_of
 from operations.admin.looking import Looking, Table, table
-from orders.models import Fill, Instrument, Order
+from orders.models import Fill, ForeignOrder, Instrument, Order, Trade
 from polytrader.bells import ring
 from trailing.models import TrailingStop
 
 
-def link_to_stop(order: Order) -> str:
-    """Lead to the stop whose exit the order is of."""
-    stop = getattr(order.leg.trade, "trailingstop", None)
+def link_to_stop_of(trade: Trade) -> str:
+    """Lead to the stop whose exit a trade is."""
+    stop = getattr(trade, "trailingstop", None)
     return link(stop, "" if stop is None else tail_of(stop.state_key))
+
+
+def link_to_source(order: Order) -> str:
+    """Lead to the stop whose exit an order is of, or to the trade of its signal."""
+    trade = order.leg.trade
+    return link_to_stop_of(trade) if trade.purpose == "exit" else link(trade, str(trade))
 
 
 @admin.register(Order)
@@ -32,21 +38,26 @@ class OrderAdmin(Looking):
         "quantity",
         "price",
         "matched_quantity",
+        "order_type",
         "order_id",
-        "stop",
+        "source",
         "posts",
         "reason",
         "created_at",
     )
     fields = (
         ("id", "status"),
-        ("instrument", "stop"),
+        ("instrument", "source"),
         ("side", "order_type"),
         ("quantity", "price"),
-        ("matched_quantity", "posts"),
+        ("matched_quantity", "fee_per_unit"),
+        ("post_only", "expires_at"),
         ("created_at", "sent_at"),
-        ("answered_at", "closed_at"),
-        ("next_look_at", "leg"),
+        ("answered_at", "acknowledged_at"),
+        ("cancel_requested_at", "closed_at"),
+        ("next_look_at", "posts"),
+        ("venue_status", "refusal"),
+        ("leg", "is_late"),
         "order_id",
         "reason",
     )
@@ -55,10 +66,10 @@ class OrderAdmin(Looking):
     list_select_related = ("instrument", "leg__trade__trailingstop")
     actions = ("retry_orders",)
 
-    @display(description="stop")
-    def stop(self, order: Order) -> str:
-        """The stop whose exit it is of."""
-        return link_to_stop(order)
+    @display(description="of")
+    def source(self, order: Order) -> str:
+        """The stop whose exit it is of, or the trade of its signal."""
+        return link_to_source(order)
 
     def tables(self, order: Order) -> list[Table]:
         """Its fills."""
@@ -95,7 +106,7 @@ class FillAdmin(Looking):
     fields = (
         ("id", "status"),
         ("market", "order"),
-        ("stop", "fee"),
+        ("source", "fee"),
         ("quantity", "price"),
         ("matched_at", "closed_at"),
         ("created_at", "next_look_at"),
@@ -111,10 +122,10 @@ class FillAdmin(Looking):
         """The market of its order."""
         return link_to(fill.order.instrument)
 
-    @display(description="stop")
-    def stop(self, fill: Fill) -> str:
-        """The stop whose exit its order is of."""
-        return link_to_stop(fill.order)
+    @display(description="of")
+    def source(self, fill: Fill) -> str:
+        """The stop whose exit its order is of, or the trade of its signal."""
+        return link_to_source(fill.order)
 
     def tables(self, fill: Fill) -> list[Table]:
         """What was minted because of it."""
@@ -122,6 +133,26 @@ class FillAdmin(Looking):
             table("Mint", Mint, Mint.objects.filter(fill=fill), "status", "quantity",
                   "transaction", "created_at", "closed_at", "reason")
         ]  # fmt: skip
+
+
+@admin.register(ForeignOrder)
+class ForeignOrderAdmin(Looking):
+    """Orders of the wallet that were placed elsewhere: shown, counted as reserved, left alone."""
+
+    list_display = (
+        "order_id",
+        "venue",
+        "symbol",
+        "side",
+        "quantity",
+        "matched_quantity",
+        "price",
+        "reserved",
+        "created_at",
+        "closed_at",
+    )
+    list_filter = ("venue", "side", ("closed_at", admin.EmptyFieldListFilter))
+    search_fields = ("order_id", "symbol")
 
 
 @admin.register(Instrument)

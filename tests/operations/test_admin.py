@@ -27,7 +27,7 @@ from trailing.maths import Trail
 from trailing.models import TrailingStop
 from trailing.tick import tick
 
-OURS = ("trailing", "orders", "minting", "polytrader")
+OURS = ("trailing", "orders", "minting", "strategy", "polytrader")
 TRAILING_ZEROS = re.compile(r"\.\d*00000000")
 QUESTION = "Will the Federal Reserve cut interest rates at its next meeting, or not?"
 

@@ -116,7 +116,7 @@ def test_every_list_and_page_of_the_admin_opens_and_edits_nothing(person: Client
     tick([seen(instrument, "0.48")])
     Mint.objects.create(instrument=instrument, quantity=5)
     for model, site in admin.site._registry.items():
-        if model._meta.app_label not in ("trailing", "orders", "minting", "polytrader"):
+        if model._meta.app_label not in ("trailing", "orders", "minting", "strategy", "polytrader"):
             continue
         path = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
         assert person.get(path).status_code == 200, path

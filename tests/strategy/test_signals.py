@@ -251,6 +251,7 @@ def test_more_than_is_sellable_is_409_with_the_numbers(api: Api, token: Instrume
     error = answer.json()["error"]
     assert error["code"] == "not_sellable"
     assert "10001" in error["fields"]["legs[1].size"]
+    assert "10000" in error["fields"]["legs[1].size"]
     assert (Signal.objects.count(), Trade.objects.count()) == (0, 0)
 
 
