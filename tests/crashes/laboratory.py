@@ -104,7 +104,7 @@ class Laboratory:
         self._ends(self._start(play, None, spoil), within)
         outcome.recovered_in = time.monotonic() - died_at
         outcome.verdict = judge(play, self._posts)
-        if not outcome.verdict.is_good:
+        if not outcome.verdict.is_good or outcome.recovered_in > 6:
             outcome.log = self._log.read_text()[-200_000:]
         return outcome
 

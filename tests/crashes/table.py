@@ -1,7 +1,10 @@
 """The table of results: a row per point, as text and as the page in docs/."""
 
+import os
+import platform
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
@@ -112,7 +115,7 @@ class Report:
         lines = ["| " + " | ".join(row) + " |" for row in table]
         machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}"
         return PAGE.format(
-            date=f"{timezone.now():%Y-%m-%d}",
+            date=f"{datetime.now(UTC):%Y-%m-%d}",
             command=command,
             machine=f"{machine}, Python {platform.python_version()}",
             summary=self.summary(),

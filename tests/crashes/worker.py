@@ -80,5 +80,5 @@ def _tell(outcome: Outcome, logs: Path) -> None:
     print(json.dumps(told), flush=True)
     with (logs / "runs").open("a") as file:
         file.write(json.dumps(told) + "\n")
-    if not outcome.verdict.is_good:
+    if outcome.log:
         (logs / f"seed-{outcome.scenario.seed}").write_text(str(outcome))
