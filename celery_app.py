@@ -12,7 +12,8 @@ from celery import Celery
 from celery.exceptions import SecurityWarning
 from celery.signals import task_prerun, worker_ready, worker_shutdown
 
-from polytrader.configuration import ConfigurationError, load
+from polytrader.configuration import load
+from polytrader.variables import ConfigurationError
 
 warnings.filterwarnings("ignore", category=SecurityWarning)  # it runs as root too, on purpose
 

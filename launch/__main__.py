@@ -8,7 +8,7 @@ from pathlib import Path
 
 from launch.errors import LaunchError
 from launch.output import complain
-from polytrader.configuration import ROOT, ConfigurationError
+from polytrader.variables import ROOT, ConfigurationError
 
 
 def main(arguments: list[str] | None = None) -> int:

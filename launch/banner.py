@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from polytrader.configuration import SECRETS_FILE, Configuration
+from polytrader.configuration import Configuration
+from polytrader.generated import SECRETS_FILE
 
 
 def address(configuration: Configuration) -> str:

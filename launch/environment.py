@@ -7,7 +7,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from polytrader.configuration import SIGNING_ROLES, TELLING_ROLE, Configuration, Secrets
+from polytrader.configuration import SIGNING_ROLES, TELLING_ROLE, Configuration
+from polytrader.generated import Secrets
 
 # Taken out of the caller's environment and given back to those that need them.
 PRIVATE = frozenset(

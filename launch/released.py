@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from polytrader.configuration import ROOT, Configuration
+from polytrader.configuration import Configuration
+from polytrader.variables import ROOT
 
 
 def fingerprint(configuration: Configuration) -> str:

@@ -28,7 +28,9 @@ from launch.readiness import probes
 from launch.redis import EmbeddedRedis
 from launch.server import Server
 from polytrader import configuration as configurations
-from polytrader.configuration import ROOT, Configuration, Secrets
+from polytrader.configuration import Configuration
+from polytrader.generated import Secrets, ensure_secrets, write_private_json
+from polytrader.variables import ROOT
 
 STOP_WITHIN = 23.0  # of the 25 s promised
 DATABASES_WITHIN = 4.0
@@ -236,7 +238,7 @@ class Supervisor:
             "flower_port": told.flower_port,
             "started_at": datetime.now(UTC).isoformat(),
         }
-        configurations.write_private_json(told.home / configurations.RUNNING_FILE, noted)
+        write_private_json(told.home / configurations.RUNNING_FILE, noted)
 
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:
@@ -315,7 +317,7 @@ def run(options: Options) -> int:
     with Lock(told.home / "lock") as lock:
         _be_alone(told.home, lock)
         (told.home / configurations.RUNNING_FILE).unlink(missing_ok=True)
-        secrets = configurations.ensure_secrets(told.home)
+        secrets = ensure_secrets(told.home)
         told = configurations.load(running=False)
 
         async def supervise() -> int:

@@ -16,7 +16,7 @@ from launch.command import Command
 from launch.environment import PRIVATE
 from launch.postgres import EmbeddedPostgres
 from launch.redis import EmbeddedRedis
-from polytrader.configuration import ROOT
+from polytrader.variables import ROOT
 
 _PASSWORD = "test"  # noqa: S105 - of servers on loopback that live for one run
 _CONFIGURATION = PRIVATE | {

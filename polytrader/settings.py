@@ -9,7 +9,8 @@ from urllib.parse import unquote, urlsplit
 import structlog
 from django.urls import reverse_lazy
 
-from polytrader.configuration import Configuration, ConfigurationError, load
+from polytrader.configuration import Configuration, load
+from polytrader.variables import ConfigurationError
 
 
 def _load() -> Configuration:

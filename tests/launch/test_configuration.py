@@ -8,15 +8,9 @@ from pathlib import Path
 import pytest
 
 from launch.environment import of_process
-from polytrader.configuration import (
-    SIGNING_ROLES,
-    Configuration,
-    ConfigurationError,
-    ensure_secrets,
-    load,
-    load_secrets,
-    write_private_json,
-)
+from polytrader.configuration import SIGNING_ROLES, Configuration, load
+from polytrader.generated import ensure_secrets, load_secrets, write_private_json
+from polytrader.variables import ConfigurationError
 
 KEY = "0x" + "11" * 32
 WALLET = "0x" + "ab" * 20

@@ -8,7 +8,9 @@ import pytest
 from launch import procfile
 from launch.environment import of_process, owner_of
 from launch.errors import LaunchError
-from polytrader.configuration import ROOT, ensure_secrets, load
+from polytrader.configuration import load
+from polytrader.generated import ensure_secrets
+from polytrader.variables import ROOT
 
 QUEUES = {
     "worker": {"orders", "manage-position"},

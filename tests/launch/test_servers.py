@@ -17,7 +17,7 @@ from launch.errors import LaunchError
 from launch.locks import Lock
 from launch.postgres import EmbeddedPostgres, find_binaries
 from launch.redis import EmbeddedRedis
-from polytrader.configuration import ROOT
+from polytrader.variables import ROOT
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to drop its rights")
 

@@ -15,7 +15,7 @@ import pytest
 from launch.locks import Lock
 from launch.ports import free_port
 from launch.supervisor import STOP_WITHIN
-from polytrader.configuration import ROOT
+from polytrader.variables import ROOT
 
 ANSWERS = """
 import http.server, os, sys
