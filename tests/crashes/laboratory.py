@@ -29,15 +29,16 @@ from exchange import guarded
 from exchange.polymarket import placing
 from exchange.polymarket.minting import PolymarketMinter
 from minting import requesting, splitting
-from orders import listing, reconciling
+from orders import listing, reconciling, venues
 from orders.models import Instrument, Order
-from polytrader import bells
+from polytrader import bells, tokens
 from strategy import managing
 from tests.crashes.hurrying import hurry
 from tests.crashes.points import ANY_MOMENT, EVERYWHERE, Kill, Passings, named_points
 from tests.crashes.scenario import Play, Scenario
 from tests.crashes.verdict import Verdict, judge, unfinished
 from tests.paper_process import PaperProcess
+from tests.rows import Api
 from trailing import monitor
 
 RECOVERS_WITHIN = 20.0
@@ -80,6 +81,14 @@ class Laboratory:
         self._tables = _tables()
         self.markets = paper.markets()
         self._unused_tls = ssl.create_default_context()
+        self._api = Api("trade")
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Load now what every life would load for itself."""
+        venues.venue("polymarket").log_in()
+        venues.minter().next_nonce()
+        self._api.get("/strategy/signals")
 
     def run(
         self,
@@ -129,7 +138,8 @@ class Laboratory:
         for path in (self._log, self._posts):
             path.write_text("")
         self._passings.clear()
-        play = Play(scenario, self.paper, self.markets)
+        tokens.create("of the test", "trade", self._api.token)
+        play = Play(scenario, self.paper, self.markets, self._api)
         play.lay_out()
         return play
 
@@ -212,7 +222,7 @@ def live(play: Play, acts: bool) -> None:
         if rounds % 10 == play.scenario.seed % 10:
             listing.sweep()
         rounds += 1
-        if play.has_acted() and not unfinished():
+        if (not acts or play.has_acted()) and not unfinished():
             return
         time.sleep(0.02)
 
