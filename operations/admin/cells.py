@@ -122,7 +122,8 @@ def link(row: models.Model | None, text: str) -> str:
     if not admin.site.is_registered(type(row)):
         return text
     address = reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
-    return format_html('<a href="{}" class="text-primary-600">{}</a>', address, text)
+    wrapping = "whitespace-nowrap" if len(text) <= LONGEST_ID else ""
+    return format_html('<a href="{}" class="text-primary-600 {}">{}</a>', address, wrapping, text)
 
 
 def link_to(row: models.Model | None) -> str:

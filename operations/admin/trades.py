@@ -11,7 +11,7 @@ from django.utils.html import format_html, format_html_join
 from unfold.decorators import display
 
 from minting.models import Mint
-from operations.admin.cells import NOTHING, counted, cut, label, link, number
+from operations.admin.cells import NOTHING, column, counted, cut, label, link, number
 from operations.admin.looking import Looking, Table, table
 from operations.admin.trading import link_to_stop_of
 from orders.models import Fill, Leg, Order, Trade
@@ -25,6 +25,10 @@ PositionJob._meta.verbose_name = "position job"
 def link_to_trade(trade: Trade | None) -> str:
     """Lead to a trade by its number."""
     return link(trade, "" if trade is None else f"trade {trade.pk}")
+
+
+LEG = column("leg", lambda row: link(row.leg, f"leg {row.leg_id}"))
+"""A table's column that leads to the leg, by its number."""
 
 
 class ByState(admin.SimpleListFilter):
@@ -87,18 +91,18 @@ class TradeAdmin(Looking):
     def tables(self, trade: Trade) -> list[Table]:
         """Its legs, and all that was done and decided about them."""
         legs = trade.legs.select_related("instrument").order_by("pk")
-        orders = Order.objects.filter(leg__trade=trade).order_by("pk")
+        orders = Order.objects.filter(leg__trade=trade).select_related("leg").order_by("pk")
         fills = Fill.objects.filter(order__leg__trade=trade).select_related("order").order_by("pk")
         decisions = Decision.objects.filter(leg__trade=trade).select_related("leg").order_by("pk")
         mints = Mint.objects.filter(fill__order__leg__trade=trade).order_by("pk")
         return [
             table("Legs", Leg, legs, "role", "instrument", "side", "status", "quantity", "price",
                   "order_type", "attempts", "rejections", "reason"),
-            table("Orders", Order, orders, "leg", "status", "quantity", "price",
+            table("Orders", Order, orders, LEG, "status", "quantity", "price",
                   "matched_quantity", "order_id", "sent_at", "closed_at", "reason"),
             table("Fills", Fill, fills, "order", "status", "quantity", "price", "fee", "trade_id",
                   "matched_at", "closed_at"),
-            table("Decisions", Decision, decisions, "leg", "kind", "reason", "count", "at",
+            table("Decisions", Decision, decisions, LEG, "kind", "reason", "count", "at",
                   "last_at"),
             table("Jobs", PositionJob, trade.jobs.order_by("pk"), "status", "is_by_hand", "runs",
                   "next_run_at", "closed_at", "reason"),
@@ -228,7 +232,7 @@ class PositionJobAdmin(Looking):
         return [
             table("Legs", Leg, legs, "role", "instrument", "side", "status", "quantity", "price",
                   "attempts", "reason"),
-            table("Decisions", Decision, decisions, "leg", "kind", "reason", "count", "at",
+            table("Decisions", Decision, decisions, LEG, "kind", "reason", "count", "at",
                   "last_at"),
         ]  # fmt: skip
 
@@ -273,7 +277,19 @@ class DecisionAdmin(Looking):
     @display(description="inputs")
     def shown_inputs(self, decision: Decision) -> str:
         """The leg, its market, the other legs and the limits, as they were."""
-        return rows_of(decision.inputs)
+        groups = dict(_groups(decision.inputs))
+        boxes = ((name, rows_of(values)) for name, values in groups.items())
+        body = format_html_join("", '<div><div class="font-semibold mb-1">{}</div>{}</div>', boxes)
+        return format_html('<div class="flex flex-wrap gap-10">{}</div>', body)
+
+
+def _groups(inputs: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What the inputs speak of, one by one: the leg, its market, each other leg, the limits."""
+    for name, value in inputs.items():
+        if isinstance(value, list):
+            yield from ((f"{name} {index + 1}", one) for index, one in enumerate(value))
+        else:
+            yield name, value
 
 
 def pretty(value: Any) -> str:
@@ -284,13 +300,19 @@ def pretty(value: Any) -> str:
 
 def rows_of(value: Any) -> str:
     """JSON as a table of names and values, nested names joined by points."""
-    rows = [(name, NOTHING if shown in (None, "") else shown) for name, shown in _flat(value)]
+    rows = [(name, _shown(inner)) for name, inner in _flat(value)]
     if not rows:
         return NOTHING
     body = format_html_join(
-        "", '<tr><td class="pr-6 whitespace-nowrap opacity-70">{}</td><td>{}</td></tr>', rows
+        "", '<tr><td class="pr-4 whitespace-nowrap opacity-70">{}</td><td>{}</td></tr>', rows
     )
     return format_html('<table class="text-sm">{}</table>', body)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return NOTHING if value in (None, "") else str(value)
 
 
 def _flat(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:

@@ -41,7 +41,6 @@ class OrderAdmin(Looking):
         "order_type",
         "order_id",
         "source",
-        "posts",
         "reason",
         "created_at",
     )
