@@ -17,12 +17,7 @@ from orders import ledger, sending, venues
 from tests.crashes.ground import configuration_for, quick_paper
 from tests.crashes.laboratory import Laboratory
 from tests.crashes.points import ANY_COMMIT, ANY_REQUEST, Kill, named_points
-from tests.crashes.scenario import (
-    REFUSED,
-    SPLIT_FAILS,
-    Scenario,
-    scenario_of,
-)
+from tests.crashes.scenario import Scenario, everything, scenario_of
 from tests.paper_process import PaperProcess
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
@@ -42,18 +37,6 @@ def laboratory(quick: PaperProcess, settings: Any, tmp_path: Path) -> Iterator[L
     venues.forget()
     yield Laboratory(quick, tmp_path)
     venues.forget()
-
-
-def everything(seed: int) -> Scenario:
-    """A scenario in which every point is passed, by one process at a time."""
-    return dataclasses.replace(
-        scenario_of(seed, "cancel_posted"),
-        mints=True,
-        deals=("sell_pair",),
-        rest="cancelled",
-        faults=(REFUSED, SPLIT_FAILS),
-        has_company=False,
-    )
 
 
 def plain(seed: int) -> Scenario:
@@ -76,7 +59,6 @@ def test_a_process_that_dies_at_any_point_loses_nothing_and_does_nothing_twice(
         outcome = laboratory.run(scenario, *map(Kill, left[:LIVES_PER_RUN]))
         assert outcome.verdict.is_good, outcome
         dead = {kill.point for kill in outcome.died}
-        print(seed, scenario, len(dead), left, outcome.recovered_in)
         left = [name for name in left if name not in dead]
         if not left:
             break

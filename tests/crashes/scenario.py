@@ -6,7 +6,7 @@ that any process may do: each looks at the rows first, as a client repeats what 
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
 
@@ -130,6 +130,18 @@ def scenario_of(seed: int, reaching: str = "") -> Scenario:
         faults=tuple(faults),
         has_company=not is_alone and rng.random() < 0.3,
         is_reconciled=rng.random() < 0.5,
+    )
+
+
+def everything(seed: int) -> Scenario:
+    """A scenario in which nearly every point is passed, by one process at a time."""
+    return replace(
+        scenario_of(seed, "cancel_posted"),
+        mints=True,
+        deals=("sell_pair",),
+        rest="cancelled",
+        faults=(REFUSED, SPLIT_FAILS),
+        has_company=False,
     )
 
 

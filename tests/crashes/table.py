@@ -155,7 +155,7 @@ with the venue first.
 
 A process does the work of every role on it, with the real functions, the real client, real HTTP to
 the paper exchange and a real Postgres, until it passes the point for the n-th time and kills
-itself. In most runs the next process dies too, up to five in a row. The last one is left to finish. No bell rings (the queue's
+itself. In most runs the next process dies too, up to six in a row. The last one is left to finish. No bell rings (the queue's
 messages are all lost), so that whatever is found is found in rows.
 
 The points are calls of `point("name")` in the source, between any two effects of sending,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.crashes.points import ANY_COMMIT, ANY_MOMENT, ANY_REQUEST, Kill
-from tests.crashes.scenario import scenario_of
+from tests.crashes.scenario import everything, scenario_of
 
 if TYPE_CHECKING:
     from tests.crashes.__main__ import Arguments
@@ -38,35 +38,45 @@ def work(number: int, told: Arguments) -> None:
     with tempfile.TemporaryDirectory() as home, quick_paper(Path(home)) as paper:
         settings.CONFIGURATION = configuration_for(paper, settings.CONFIGURATION)
         laboratory = Laboratory(paper, Path(home))
+        laboratory.run(everything(0))
+        order = laboratory.in_order()
         deaths = 0
         for count in range(told.kills * RUNS_PER_KILL):
             if deaths >= told.kills:
                 break
-            outcome = _run(laboratory, told.seed + count * told.processes + number, told.point)
+            seed = told.seed + count * told.processes + number
+            outcome = _run(laboratory, seed, told.point, order)
             deaths += outcome.deaths
             _tell(outcome, Path(told.logs))
 
 
-def _run(laboratory: Laboratory, seed: int, point: str) -> Outcome:
+def _run(laboratory: Laboratory, seed: int, point: str, order: list[str]) -> Outcome:
     """One run; everything follows from its seed and, where one is given, the point."""
     places = [*laboratory.points, *(ANY_COMMIT, ANY_REQUEST, ANY_MOMENT) * (WEIGHT - 1)]
     point = point or places[seed % len(places)]
-    return laboratory.run(scenario_of(seed, point), *kills_of(seed, point, places))
+    return laboratory.run(scenario_of(seed, point), *kills_of(seed, point, order))
 
 
-def kills_of(seed: int, point: str, places: list[str]) -> list[Kill]:
-    """Die at the first passing or at a later one; in most runs the recovery dies too, up to four times."""
+def kills_of(seed: int, point: str, order: list[str]) -> list[Kill]:
+    """Die at the point; in most runs at others too, one process after the other, up to six.
+
+    `order` is the one in which points are usually passed, so that who comes later finds
+    something left to do.
+    """
     rng = random.Random(seed)
 
     def kill(name: str) -> Kill:
         if name == ANY_MOMENT:
-            return Kill(name, rng.randint(50, 1500))
+            return Kill(name, rng.randint(50, 1200))
         if name == ANY_COMMIT:
-            return Kill(name, rng.randint(1, 120))
-        return Kill(name, rng.choice((1, 1, 1, 2, 3, 5)))
+            return Kill(name, rng.randint(1, 80))
+        return Kill(name, rng.choice((1, 1, 1, 2, 3)))
 
-    others = rng.choice((0, 0, 1, 2, 4))
-    return [kill(point), *(kill(rng.choice((point, rng.choice(places)))) for _ in range(others))]
+    names = [point, *rng.sample(order, rng.choice((0, 1, 2, 3, 4)))]
+    if rng.random() < 0.3:
+        names.append(point)
+    names.sort(key=lambda name: order.index(name) if name in order else rng.randrange(len(order)))
+    return [kill(name) for name in names]
 
 
 def _tell(outcome: Outcome, logs: Path) -> None:
