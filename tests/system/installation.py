@@ -19,6 +19,7 @@ import psycopg
 import redis
 from psycopg.rows import dict_row
 
+from launch.command import Command
 from launch.environment import PRIVATE
 from launch.ports import free_port
 from polytrader.configuration import ROOT
@@ -53,6 +54,8 @@ class Installation:
         self.home = directory / "home"
         self.ports = {name: str(free_port()) for name in ("PORT", "PAPER_PORT", "FLOWER_PORT")}
         self.said: list[str] = []
+        self.by_hand: set[str] = set()
+        """Orders at the venue that the wallet's owner placed past our service."""
         self.process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._ready = threading.Event()
@@ -183,6 +186,39 @@ class Installation:
         finally:
             os.kill(pid, signal.SIGCONT)
 
+    def kill_database(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Signal Postgres itself; SIGINT is its fast shutdown, which breaks every connection."""
+        note = self.home / "postgres" / "data" / "postmaster.pid"
+        os.kill(int(note.read_text().split()[0]), number)
+
+    @contextmanager
+    def beside(self, *names: str) -> Iterator[dict[str, int]]:
+        """Run a second process of each of these types against the same installation; their ids."""
+        second = {name: self._another(name) for name in names}
+        try:
+            yield {name: process.pid for name, process in second.items()}
+        finally:
+            for process in second.values():
+                process.terminate()
+            for process in second.values():
+                try:
+                    process.wait(STOP_WITHIN)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+    def _another(self, name: str) -> subprocess.Popen[bytes]:
+        pid = eventually(f"a running {name}", lambda: self.pid(name))
+        words = Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
+        environ = Path(f"/proc/{pid}/environ").read_text().rstrip("\0").split("\0")
+        told = dict(word.split("=", 1) for word in environ)
+        words = [word.replace(f"{name}@", f"{name}2@") for word in words]
+        command = Command(name, tuple(words), told, ROOT, death_signal=signal.SIGTERM)
+        with (self.home / "logs" / f"{name}2.log").open("wb") as log:
+            return subprocess.Popen(
+                command.argv, stdout=log, stderr=log, **command.popen_arguments()
+            )
+
     def manage(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run `manage.py` as a user of this installation does."""
         return subprocess.run(
@@ -273,6 +309,15 @@ class Installation:
         """Take back what faults are left."""
         for fault in self.paper.get("/paper/faults").json()["faults"]:
             self.fault(fault["on"], fault["kind"], 0)
+
+    def by_hand_at_the_venue(
+        self, what: str, token: str, side: str, size: str, price: str
+    ) -> dict[str, Any]:
+        """Trade (`hand-trade`) or place an order (`hand-order`) as the wallet's owner does."""
+        body = {"assetId": token, "side": side, "size": size, "price": price}
+        made = dict(self.tell("POST", f"/paper/{what}", body))
+        self.by_hand.add(made["orderId"])
+        return made
 
     def tell(self, method: str, path: str, body: Any) -> Any:
         """Call the paper exchange's control API."""

@@ -262,7 +262,9 @@ def test_an_outside_deposit_can_be_sold_at_once(system):
     system.put_book(token, "0.4", "0.44", size="20000")
     system.until_stop(key, "all of it sold", lambda s: s["settledQuantity"] == f"{more:f}")
     assert_books_agree(system)
-    (outside,) = system.rows("SELECT * FROM orders_entry WHERE kind = 'outside'")
+    (outside,) = system.rows(
+        "SELECT * FROM orders_entry WHERE kind = 'outside' AND account = 'wallet'"
+    )
     assert outside["settled_change"] == 500
 
 
