@@ -14,7 +14,7 @@ import ssl
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,7 +34,7 @@ from orders.models import Instrument, Order
 from polytrader import bells, tokens
 from strategy import managing
 from tests.crashes.hurrying import hurry
-from tests.crashes.points import ANY_MOMENT, EVERYWHERE, Kill, Passings, named_points
+from tests.crashes.points import EVERYWHERE, Death, Kill, named_points
 from tests.crashes.scenario import Play, Scenario
 from tests.crashes.verdict import Verdict, judge, unfinished
 from tests.paper_process import PaperProcess
@@ -75,7 +75,7 @@ class Laboratory:
     def __init__(self, paper: PaperProcess, home: Path) -> None:
         self.paper = paper
         self.points = [*named_points(), *EVERYWHERE]
-        self._passings = Passings(self.points)
+        self._death = Death()
         self._log = home / "log"
         self._posts = home / "posts"
         self._tables = _tables()
@@ -97,29 +97,28 @@ class Laboratory:
         spoil: Callable[[], None] | None = None,
         within: float = RECOVERS_WITHIN,
     ) -> Outcome:
-        """Let a process die at each of the kills, one after the other; then let one live on.
+        """Let a process die at each of the kills, whichever comes first; then let one live on.
 
         `spoil` makes every process of the run wrong in some way, to see it noticed.
         """
         play = self._prepare(scenario)
         outcome = Outcome(scenario, kills)
-        for kill in kills:
-            company = self._start(play, None, spoil, acts=False) if scenario.has_company else None
-            if self._dies(self._start(play, kill, spoil), kill):
-                outcome.died.append(kill)
+        left = list(kills)
+        while left:
+            company = self._start(play, [], spoil, acts=False) if scenario.has_company else None
+            ended = self._ends(self._start(play, left, spoil), LIVES_AT_MOST)
             if company is not None:
                 _end(company)
+            if ended != "killed":
+                break
+            outcome.died.append(left.pop(self._death.last()))
         died_at = time.monotonic()
-        self._ends(self._start(play, None, spoil), within)
+        self._ends(self._start(play, [], spoil), within)
         outcome.recovered_in = time.monotonic() - died_at
         outcome.verdict = judge(play, self._posts)
         if not outcome.verdict.is_good or outcome.recovered_in > 6:
             outcome.log = self._log.read_text()[-200_000:]
         return outcome
-
-    def in_order(self) -> list[str]:
-        """Name the points that were passed in the last run, in the order of their first passing."""
-        return self._passings.in_order()
 
     def _prepare(self, scenario: Scenario) -> Play:
         guarded.forget(
@@ -137,14 +136,17 @@ class Laboratory:
         Instrument.objects.update(bid=None, ask=None, observed_at=None, updated_at=timezone.now())
         for path in (self._log, self._posts):
             path.write_text("")
-        self._passings.clear()
         tokens.create("of the test", "trade", self._api.token)
         play = Play(scenario, self.paper, self.markets, self._api)
         play.lay_out()
         return play
 
     def _start(
-        self, play: Play, kill: Kill | None, spoil: Callable[[], None] | None, acts: bool = True
+        self,
+        play: Play,
+        kills: Sequence[Kill],
+        spoil: Callable[[], None] | None,
+        acts: bool = True,
     ) -> int:
         """Fork a process that does the work of all roles; its id."""
         connections.close_all()
@@ -152,7 +154,7 @@ class Laboratory:
         if pid:
             return pid
         try:
-            self._be_born(play, kill)
+            self._be_born(play, kills)
             if spoil is not None:
                 spoil()
             if not acts:
@@ -163,13 +165,13 @@ class Laboratory:
             os._exit(1)
         os._exit(0)
 
-    def _be_born(self, play: Play, kill: Kill | None) -> None:
+    def _be_born(self, play: Play, kills: Sequence[Kill]) -> None:
         """Forget what the parent had that does not survive a fork; hurry; arm."""
         log = os.open(self._log, os.O_WRONLY | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)
         sys.stdout = sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
-        print(f"process {os.getpid()} to die at {kill}")
+        print(f"process {os.getpid()} to die at {list(kills)}")
         self.paper.__dict__.pop("http", None)
         play.paper = self.paper
         # Nothing here speaks TLS, and its settings take longer to load than a recovery lasts.
@@ -178,19 +180,7 @@ class Laboratory:
         bells._silent_until = math.inf  # every bell is lost: the sweeps must find everything
         _record_posts(self._posts)
         hurry()
-        self._passings.arm(kill)
-
-    def _dies(self, pid: int, kill: Kill) -> bool:
-        """Wait for a process to die as it was told; `False` when it ended by itself before."""
-        if kill.point != ANY_MOMENT:
-            return self._ends(pid, LIVES_AT_MOST) == "killed"
-        end = time.monotonic() + kill.passing / 1000
-        while time.monotonic() < end:
-            if os.waitpid(pid, os.WNOHANG)[0]:
-                return False
-            time.sleep(0.004)
-        _end(pid)
-        return True
+        self._death.arm(kills)
 
     def _ends(self, pid: int, seconds: float) -> str:
         """Wait for a process: `killed`, `done`, `failed`, or `stuck` after so long."""

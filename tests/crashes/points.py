@@ -5,7 +5,7 @@ import mmap
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,44 +56,41 @@ class Kill:
     passing: int = 1
 
 
-class Passings:
-    """Which points the processes of one run have passed, in order; survives their death."""
+class Death:
+    """How processes of a run are made to die; what is noted here survives them."""
 
-    def __init__(self, names: list[str]) -> None:
-        self._index = {name: at for at, name in enumerate(names, start=1)}
-        self._memory = mmap.mmap(-1, 4 * (len(names) + 1))
-        self._turns = memoryview(self._memory).cast("I")
-        """Of each point the turn at which it was first passed; before them, how many there were."""
+    def __init__(self) -> None:
+        self._note = mmap.mmap(-1, 1)
 
-    def clear(self) -> None:
-        """Begin anew."""
-        for at in range(len(self._turns)):
-            self._turns[at] = 0
-
-    def in_order(self) -> list[str]:
-        """Name the points that were passed, in the order of their first passing."""
-        passed = [name for name, at in self._index.items() if self._turns[at]]
-        return sorted(passed, key=lambda name: self._turns[self._index[name]])
-
-    def arm(self, kill: Kill | None) -> None:
-        """Note what this process passes, and have it die at `kill`."""
+    def arm(self, kills: Sequence[Kill]) -> None:
+        """Have this process die at whichever of `kills` comes first."""
         lock = threading.Lock()
-        left = 0 if kill is None else kill.passing
+        left = [kill.passing for kill in kills]
 
         def reached(name: str) -> None:
-            nonlocal left
             with lock:
-                self._turns[0] += 1
-                at = self._index[name]
-                self._turns[at] = self._turns[at] or self._turns[0]
-                if kill is not None and name == kill.point:
-                    left -= 1
-                    if left == 0:
-                        os.kill(os.getpid(), signal.SIGKILL)
-                        threading.Event().wait()
+                for number, kill in enumerate(kills):
+                    if kill.point == name:
+                        left[number] -= 1
+                        if left[number] == 0:
+                            self._strike(number)
 
         points.arm(reached)
         _tell_of_effects(reached)
+        for number, kill in enumerate(kills):
+            if kill.point == ANY_MOMENT:
+                timer = threading.Timer(kill.passing / 1000, self._strike, [number])
+                timer.daemon = True
+                timer.start()
+
+    def _strike(self, number: int) -> None:
+        self._note[0] = number
+        os.kill(os.getpid(), signal.SIGKILL)
+        threading.Event().wait()
+
+    def last(self) -> int:
+        """Which of its kills the last process that was killed died of."""
+        return self._note[0]
 
 
 def _tell_of_effects(reached: Callable[[str], None]) -> None:
