@@ -19,8 +19,6 @@ from strategy import jobs
 from strategy.models import Decision, PositionJob, Signal
 from strategy.showing import TRADE_STATES, with_state
 
-PositionJob._meta.verbose_name = "position job"
-
 
 def link_to_trade(trade: Trade | None) -> str:
     """Lead to a trade by its number."""

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exchange.types import Side
+from operations import book_api
 from orders import ledger, listing, planning, reserving
 from orders.models import Entry, Fill, ForeignOrder, Instrument, Leg, Order, Position, Trade
 from orders.planning import LegRequest
 from polytrader.alerts import raise_alert
 from polytrader.models import Alert
-from strategy import managing
+from strategy import managing, signals
 from tests.paper_process import PaperProcess, wait_until
 from tests.rows import Api, a_stop, an_instrument, seen
 from tests.trailing.test_tick import in_threads
@@ -134,8 +135,11 @@ def test_a_cancel_with_a_key_has_one_answer(api: Api):
 
 
 @pytest.fixture
-def resting(paper: PaperProcess, paper_token: Instrument) -> dict[str, Any]:
-    """The leg of a signal whose order rests at the paper exchange."""
+def resting(
+    paper: PaperProcess, paper_token: Instrument, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Any]:
+    """The leg of a signal whose order rests at the paper exchange; a busy machine is waited for."""
+    monkeypatch.setattr(signals, "WAIT_FOR_ANSWERS", 20.0)
     told = Api("trade").post(
         "/strategy/signals", {"legs": [{"assetId": paper_token.symbol, **RESTING}]}
     )
@@ -144,7 +148,10 @@ def resting(paper: PaperProcess, paper_token: Instrument) -> dict[str, Any]:
     return dict(leg)
 
 
-def test_cancelling_asks_the_venue_at_once(resting: dict[str, Any]):
+def test_cancelling_asks_the_venue_at_once(
+    resting: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(book_api, "WAIT_FOR_CANCEL", 20.0)
     api = Api("trade")
     told = api.post(f"/api/orders/{resting['orderId']}/cancel").json()
     assert (told["status"], told["reason"]) == ("cancelled", "cancelled by request")
