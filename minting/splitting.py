@@ -50,7 +50,7 @@ def _next_batch() -> list[Mint]:
     """The due requests of the condition that has waited longest."""
     due = Mint.objects.filter(
         status__in=["requested", "delayed"], next_attempt_at__lte=timezone.now()
-    ).select_related("instrument")
+    ).prefetch_related("instrument")  # they are few and shared
     by_condition: dict[str, list[Mint]] = defaultdict(list)
     for mint in due.order_by("pk")[:1000]:
         by_condition[mint.instrument.condition_id].append(mint)

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 import structlog
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.db.models import F, Min, Q, Value
 from django.db.models.functions import Greatest
 from django.utils import timezone
@@ -58,10 +58,13 @@ def claim_due(
             .order_by(column)[:batch]
         )
         if due:
-            model = rows.model
-            claimed = model._base_manager.filter(pk__in=[row.pk for row in due])
-            claimed.update(**{column: now + ahead})
-    point("rows_claimed")
+            table = connection.ops.quote_name(rows.model._meta.db_table)
+            with connection.cursor() as cursor:  # an array takes a tenth of what so many names do
+                cursor.execute(
+                    f"UPDATE {table} SET {connection.ops.quote_name(column)} = %s"  # noqa: S608
+                    " WHERE id = ANY(%s)",
+                    [now + ahead, [row.pk for row in due]],
+                )
     return due
 
 
@@ -72,9 +75,8 @@ def sweep() -> int:
 
 def send_due() -> int:
     """Send a batch of planned orders that nobody has sent yet."""
-    planned = claim_due(
-        Order.objects.filter(status="planned"), "next_look_at", IN_FLIGHT, LARGE_BATCH
-    )
+    rows = Order.objects.filter(status="planned").only("pk")
+    planned = claim_due(rows, "next_look_at", IN_FLIGHT, LARGE_BATCH)
     if planned:
         _safely(sending.send_all, [order.pk for order in planned])
     return len(planned)
@@ -82,8 +84,10 @@ def send_due() -> int:
 
 def look_at_due() -> int:
     """Ask about a batch of orders: in flight one by one, those that rest together."""
-    # Instruments are few and shared: fetched apart, not with each row.
-    orders = Order.objects.prefetch_related("instrument")
+    # Whoever looks reads the row again. Instruments are few and shared: fetched apart.
+    orders = Order.objects.prefetch_related("instrument").only(
+        "instrument", "order_id", "matched_quantity", "cancel_requested_at"
+    )
     flying = orders.filter(Q(status="sent") | Q(is_late=True))
     flying_due = claim_due(flying, "next_look_at", IN_FLIGHT)
     for order in flying_due:
@@ -117,8 +121,10 @@ def _changed(resting: Sequence[Order]) -> Iterable[Order]:
 
 def settle_due() -> int:
     """Ask about a batch of unsettled fills."""
-    settling = Fill.objects.filter(status="matched").annotate(
-        venue=F("order__instrument__venue"), venue_order_id=F("order__order_id")
+    settling = (
+        Fill.objects.filter(status="matched")
+        .annotate(venue=F("order__instrument__venue"), venue_order_id=F("order__order_id"))
+        .defer("created_at", "updated_at", "closed_at", "next_look_at")
     )
     due = claim_due(settling, "next_look_at", SETTLING, LARGE_BATCH)
     by_venue = defaultdict(list)

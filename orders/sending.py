@@ -106,10 +106,8 @@ def _claim(order_pks: Sequence[int]) -> list[Order]:
 
 def _sign(order: Order) -> bool:
     """Sign a claimed order and make it `sent` in the caller's transaction."""
-    valid_until = order.leg.trade.valid_until
-    is_late = valid_until is not None and valid_until < timezone.now()
-    if is_late or order.cancel_requested_at is not None:
-        _do_not_send(order, "its signal had expired before it could be sent" if is_late else "")
+    if order.cancel_requested_at is not None or _is_too_old(order):
+        _do_not_send(order)
         return False
     try:
         signed = venue_of(order.instrument).sign(_request(order))
@@ -129,11 +127,31 @@ def _sign(order: Order) -> bool:
     )
 
 
-def _do_not_send(order: Order, reason: str) -> None:
+def _is_too_old(order: Order) -> bool:
+    """Whether its signal had expired before anything of this leg was sent.
+
+    What was begun is seen through: retries and remedies go out however old the signal is.
+    """
+    leg = order.leg
+    valid_until = leg.trade.valid_until
+    if valid_until is None or valid_until >= timezone.now() or leg.role != "wanted":
+        return False
+    return not leg.orders.filter(posts__gt=0).exists()
+
+
+def _do_not_send(order: Order) -> None:
+    """Cancel an order that nobody wants any more; its leg, and its trade, are looked after soon."""
     now = timezone.now()
     leg = Leg.objects.select_for_update().get(pk=order.leg_id)
-    order.move("cancelled", reason=reason or "cancelled before it was sent", closed_at=now)
-    leg.note(cancel_requested_at=leg.cancel_requested_at or now, next_attempt_at=now, reason=reason)
+    order.move("cancelled", reason="it was not to be sent any more", closed_at=now)
+    if order.cancel_requested_at is not None:
+        leg.note(cancel_requested_at=leg.cancel_requested_at or now, next_attempt_at=now)
+    else:
+        leg.note(
+            expires_at=leg.trade.valid_until,
+            next_attempt_at=now,
+            reason="its signal had expired before it could be sent",
+        )
 
 
 def _give_up_unsigned(order: Order, refusal: Rejected) -> None:

@@ -48,7 +48,8 @@ def sweep() -> int:
 
 def manage_due() -> int:
     """Look after a batch of due legs."""
-    due = Leg.objects.filter(status="working").prefetch_related("instrument")
+    due = Leg.objects.filter(status="working").only("trade", "instrument", "price")
+    due = due.prefetch_related("instrument")
     legs = reconciling.claim_due(due, "next_attempt_at", reconciling.IN_FLIGHT, BATCH)
     sending.send_all(manage(legs))
     return len(legs)
@@ -140,7 +141,7 @@ def run_due_jobs() -> int:
     now = timezone.now()
     waiting = Q(status__in=["waiting", "delayed"])
     abandoned = Q(status="active", updated_at__lt=now - ABANDONED)
-    rows = PositionJob.objects.filter(waiting | abandoned)
+    rows = PositionJob.objects.filter(waiting | abandoned).only("trade", "status", "runs")
     due = reconciling.claim_due(rows, "next_run_at", SCHEDULE[0], BATCH)
     for job in due:
         try:

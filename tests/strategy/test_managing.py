@@ -304,7 +304,6 @@ def test_a_legs_expiry_undoes_what_the_other_leg_has_done(
     assert_our_rows_equal_the_exchange(paper)
 
 
-@pytest.mark.xfail(reason="sending refuses the orders of remedies, too, once a signal is old")
 def test_a_basket_is_undone_though_its_signal_is_old(
     paper: PaperProcess, tokens: list[Instrument], impatient: Any
 ):
