@@ -26,7 +26,8 @@ def request_for_settled_sales(limit: int = 500) -> int:
             ),
             ignore_conflicts=True,
         )
-        point("mints_made")
+        if fills:
+            point("mints_made")
     if fills:
         point("mints_committed")
         log.info("mints_requested", count=len(fills))

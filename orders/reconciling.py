@@ -65,6 +65,8 @@ def claim_due(
                     " WHERE id = ANY(%s)",
                     [now + ahead, [row.pk for row in due]],
                 )
+    if due:
+        point("rows_claimed")
     return due
 
 

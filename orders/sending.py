@@ -61,6 +61,8 @@ def send_all(order_pks: Sequence[int]) -> int:
     anything goes out. From then on reconciling finds out what became of them.
     """
     claimed = _claim(order_pks)
+    if not claimed:
+        return 0
     point("orders_signed")
     post_all(claimed)
     return len(claimed)
