@@ -5,6 +5,7 @@ time is the end of a run. `make crash-test` has the many runs, and docs/crashes.
 """
 
 import dataclasses
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 
-from minting import requesting
+from minting import requesting, splitting
 from orders import ledger, sending, venues
 from tests.crashes.ground import configuration_for, quick_paper
-from tests.crashes.laboratory import Laboratory
+from tests.crashes.laboratory import Laboratory, Life
 from tests.crashes.points import ANY_COMMIT, ANY_REQUEST, Kill, named_points
 from tests.crashes.scenario import Scenario, everything, scenario_of
 from tests.paper_process import PaperProcess
@@ -82,7 +83,7 @@ def test_the_laboratory_notices_an_order_that_is_sent_before_it_is_committed(
 
         sending._sign = sign_and_send
 
-    outcome = laboratory.run(plain(0), Kill("orders_claimed"), spoil=spoil, within=3)
+    outcome = laboratory.run(plain(0), Kill("orders_claimed"), life=Life(spoil), within=4)
     assert any("is not ours" in said for said in outcome.verdict.twice)
     assert outcome.verdict.ledger
 
@@ -91,16 +92,34 @@ def test_the_laboratory_notices_an_order_that_is_never_sent_again(laboratory: La
     def spoil() -> None:
         sending.may_post_again = lambda order: False
 
-    outcome = laboratory.run(plain(1), Kill("orders_signed"), spoil=spoil, within=2)
+    outcome = laboratory.run(plain(1), Kill("orders_signed"), life=Life(spoil), within=2)
     assert outcome.verdict.stuck
     assert outcome.verdict.lost
+
+
+def test_the_laboratory_notices_a_split_that_is_submitted_before_it_is_committed(
+    laboratory: Laboratory,
+):
+    def spoil() -> None:
+        commit = splitting._commit
+
+        def submit_and_commit(mints: Any, instrument: Any, total: Any, signed: Any) -> Any:
+            venues.minter().submit(signed)
+            time.sleep(1)  # so that another signature has another deadline
+            return commit(mints, instrument, total, signed)
+
+        splitting._commit = submit_and_commit
+
+    outcome = laboratory.run(plain(4), Kill("split_made"), life=Life(spoil), within=4)
+    assert outcome.verdict.twice
 
 
 def test_the_laboratory_notices_a_mint_that_is_forgotten(laboratory: Laboratory):
     def spoil() -> None:
         requesting._wanting = lambda: requesting.Fill.objects.none()
 
-    outcome = laboratory.run(plain(2), Kill("settlement_committed"), spoil=spoil, within=2)
+    life = Life(spoil, leaves=frozenset({"sales without a mint"}))
+    outcome = laboratory.run(plain(2), Kill("settlement_committed"), life=life)
     assert any("has the mint None" in said for said in outcome.verdict.lost)
 
 
@@ -108,5 +127,5 @@ def test_the_laboratory_notices_a_settlement_that_is_not_booked(laboratory: Labo
     def spoil() -> None:
         ledger.post_settlement = lambda fill: None
 
-    outcome = laboratory.run(plain(3), spoil=spoil, within=2)
+    outcome = laboratory.run(plain(3), life=Life(spoil))
     assert outcome.verdict.ledger

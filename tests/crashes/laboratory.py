@@ -16,7 +16,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,8 @@ class Outcome:
     recovered_in: float = math.nan
     """Seconds from the last death to the end of everything that was under way."""
     verdict: Verdict = field(default_factory=Verdict)
+    tracebacks: int = 0
+    """How often a process of the run had to say that it failed at something."""
     log: str = ""
 
     @property
@@ -67,6 +69,18 @@ class Outcome:
 
     def __str__(self) -> str:
         return f"{self.kills} in {self.scenario}\n{self.verdict}\n{self.log}"
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """How the processes of a run live."""
+
+    spoil: Callable[[], None] = lambda: None
+    """Makes each of them wrong in some way, to see it noticed."""
+    leaves: frozenset[str] = frozenset()
+    """What they need not bring to its end (`verdict.unfinished`)."""
+    acts: bool = True
+    """Whether this one is where person and market act; the others only work."""
 
 
 class Laboratory:
@@ -94,30 +108,31 @@ class Laboratory:
         self,
         scenario: Scenario,
         *kills: Kill,
-        spoil: Callable[[], None] | None = None,
+        life: Life = Life(),
         within: float = RECOVERS_WITHIN,
     ) -> Outcome:
-        """Let a process die at each of the kills, whichever comes first; then let one live on.
-
-        `spoil` makes every process of the run wrong in some way, to see it noticed.
-        """
+        """Let a process die at each of the kills, whichever comes first; then let one live on."""
         play = self._prepare(scenario)
         outcome = Outcome(scenario, kills)
         left = list(kills)
         while left:
-            company = self._start(play, [], spoil, acts=False) if scenario.has_company else None
-            ended = self._ends(self._start(play, left, spoil), LIVES_AT_MOST)
-            if company is not None:
+            company = (
+                self._start(play, [], replace(life, acts=False)) if scenario.has_company else 0
+            )
+            ended = self._ends(self._start(play, left, life), LIVES_AT_MOST)
+            if company:
                 _end(company)
             if ended != "killed":
                 break
             outcome.died.append(left.pop(self._death.last()))
         died_at = time.monotonic()
-        self._ends(self._start(play, [], spoil), within)
+        self._ends(self._start(play, [], life), within)
         outcome.recovered_in = time.monotonic() - died_at
         outcome.verdict = judge(play, self._posts)
-        if not outcome.verdict.is_good or outcome.recovered_in > 6:
-            outcome.log = self._log.read_text()[-200_000:]
+        log = self._log.read_text()
+        outcome.tracebacks = log.count("Traceback (most recent call last)")
+        if not outcome.verdict.is_good or outcome.tracebacks:
+            outcome.log = log[-200_000:]
         return outcome
 
     def _prepare(self, scenario: Scenario) -> Play:
@@ -141,13 +156,7 @@ class Laboratory:
         play.lay_out()
         return play
 
-    def _start(
-        self,
-        play: Play,
-        kills: Sequence[Kill],
-        spoil: Callable[[], None] | None,
-        acts: bool = True,
-    ) -> int:
+    def _start(self, play: Play, kills: Sequence[Kill], life: Life) -> int:
         """Fork a process that does the work of all roles; its id."""
         connections.close_all()
         pid = os.fork()
@@ -155,11 +164,8 @@ class Laboratory:
             return pid
         try:
             self._be_born(play, kills)
-            if spoil is not None:
-                spoil()
-            if not acts:
-                time.sleep(play.scenario.seed % 6 / 10)
-            live(play, acts)
+            life.spoil()
+            live(play, life)
         except BaseException:
             traceback.print_exc()
             os._exit(1)
@@ -196,11 +202,13 @@ class Laboratory:
         return "stuck"
 
 
-def live(play: Play, acts: bool) -> None:
-    """Do the work of every role in turn until nothing is left to do; one process is acted upon."""
+def live(play: Play, life: Life) -> None:
+    """Do the work of every role in turn until nothing is left to do."""
+    if not life.acts:
+        time.sleep(play.scenario.seed % 6 / 10)
     rounds = 0
     while True:
-        if acts:
+        if life.acts:
             play.act()
         monitor.sweep()
         managing.work()
@@ -212,7 +220,8 @@ def live(play: Play, acts: bool) -> None:
         if rounds % 10 == play.scenario.seed % 10:
             listing.sweep()
         rounds += 1
-        if (not acts or play.has_acted()) and not unfinished():
+        is_acted = play.has_acted() or not life.acts
+        if is_acted and unfinished().keys() <= life.leaves:
             return
         time.sleep(0.02)
 

@@ -17,6 +17,7 @@ class Run:
     kills: list[list[Any]]
     died: list[str]
     recovered_in: float
+    tracebacks: int
     verdict: dict[str, list[str]]
 
     @property
