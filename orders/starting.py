@@ -95,7 +95,7 @@ def _guarded(action: Callable[[], None]) -> None:
 
 def _reconcile(venue: str) -> None:
     """Try until the venue answers and the book agrees; lists alone do not hold exits back for ever."""
-    from orders import listing, reconciling
+    from orders import listing
 
     began, event = time.monotonic(), threading.Event()
     while True:
@@ -108,10 +108,19 @@ def _reconcile(venue: str) -> None:
                 agrees = True
             if agrees:
                 _ready.add((os.getpid(), venue))
-                reconciling.sweep()
+                _send_what_waited(venue)
                 return
         except Exception:
             log.exception("not_reconciled", venue=venue)
         finally:
             close_old_connections()
         event.wait(TRY_AGAIN_AFTER)
+
+
+def _send_what_waited(venue: str) -> None:
+    """Whoever tried to send meanwhile has put the orders off for seconds: they are due now."""
+    from orders import reconciling
+
+    waiting = Order.objects.filter(instrument__venue=venue, status="planned")
+    waiting.update(next_look_at=timezone.now())
+    reconciling.sweep()

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from orders import planning, sending, starting
+from orders import planning, reconciling, sending, starting
 from orders.models import Fill, Instrument, Order, Trade, VenueState
 from tests.paper_process import PaperProcess, wait_until
 
@@ -15,10 +15,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _fresh(monkeypatch: pytest.MonkeyPatch, transactional_db: None) -> Iterator[None]:
     monkeypatch.setattr(starting, "TRY_AGAIN_AFTER", 0.05)
     starting.forget()
     yield
+    for thread in starting._under_way.values():
+        thread.join(20)  # it still sweeps, in a database that is about to be emptied
     starting.forget()
 
 
@@ -59,6 +61,19 @@ def test_while_the_venue_is_silent_nothing_is_sent(paper: PaperProcess, paper_to
     new = planned(paper_token)
     for _ in range(3):
         assert not sending.send(new.pk)
+    assert Order.objects.get(pk=new.pk).status == "planned"
+    paper.fault("GET /time", "http_500", times=0)
+    wait_until(lambda: Order.objects.filter(pk=new.pk, posts=1).exists())
+
+
+def test_an_order_that_waited_for_the_reconciling_goes_out_at_its_end(
+    paper: PaperProcess, paper_token: Instrument
+):
+    """A sweep that could not send it has put it off; with the broker away the next is far."""
+    left_behind(paper_token)
+    paper.fault("GET /time", "http_500", times=1000)
+    new = planned(paper_token)
+    assert reconciling.send_due() == 1
     assert Order.objects.get(pk=new.pk).status == "planned"
     paper.fault("GET /time", "http_500", times=0)
     wait_until(lambda: Order.objects.filter(pk=new.pk, posts=1).exists())
