@@ -29,6 +29,9 @@ ROLE = "monitor"
 LATE_AFTER = 4.0
 """Seconds without a sweep after which the process sweeps by itself."""
 
+ALONE_EVERY = 2.0
+"""Seconds between such sweeps while nobody rings: as often as the beat would."""
+
 PATIENCE = 1.5
 """Seconds that a sweep waits for the prices of a slow venue."""
 
@@ -206,12 +209,15 @@ class Watchdog(threading.Thread):
     def run(self) -> None:
         """Sweep at once, then wait for the next sweep; when it is late, do it here."""
         self._sweep_here()
+        patience = LATE_AFTER
         while True:
-            on_time = _last_sweep.wait(timeout=LATE_AFTER)
-            _last_sweep.clear()
-            if not on_time:
+            if _last_sweep.wait(timeout=patience):
+                patience = LATE_AFTER
+            else:
                 log.warning("sweeping_without_the_broker")
                 self._sweep_here()
+                patience = ALONE_EVERY
+            _last_sweep.clear()  # its own sweep is nobody's who was rung
 
     def _sweep_here(self) -> None:
         _guarded(sweep)
