@@ -5,7 +5,6 @@ A cancel that comes too late is no failure: what was matched is booked as ever.
 
 import structlog
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from exchange.errors import ExchangeError
@@ -24,13 +23,18 @@ class NotCancellable(Exception):
 def request(order: Order) -> None:
     """Note that a person wants an order withdrawn; its leg ends with what is matched by then.
 
-    The caller is in a transaction. Raises `NotCancellable`.
+    A leg between two orders counts too: its last order stands for it. The caller is
+    in a transaction. Raises `NotCancellable`.
     """
     leg = Leg.objects.select_for_update().get(pk=order.leg_id)
     order.refresh_from_db()
     if leg.price is None:
         raise NotCancellable("the order is the exit of a stop; an exit is never withdrawn")
-    if order.status not in ("planned", "sent", "open"):
+    if leg.role != "wanted":
+        raise NotCancellable("the order repairs another leg of its trade; it is not withdrawn")
+    is_wanted = leg.status == "working" and leg.cancel_requested_at is None
+    is_between = is_wanted and not leg.orders.filter(pk__gt=order.pk).exists()
+    if order.status not in ("planned", "sent", "open") and not is_between:
         raise NotCancellable(f"the order is {order.status} and can no longer be cancelled")
     withdraw(leg)
 
@@ -49,18 +53,33 @@ def withdraw(leg: Leg) -> None:
     ring("strategy.sweep", queue="manage-position")
 
 
-def request_all(limit: Q | None = None) -> int:
-    """Wish every order withdrawn that rests or is about to, but for exits; how many."""
+def request_all() -> int:
+    """Wish every leg ended that is still working, but for exits and repairs; how many."""
+    wanted = Leg.objects.filter(
+        status="working", price__isnull=False, role="wanted", cancel_requested_at=None
+    )
     count = 0
-    wanted = Order.objects.live().filter(leg__price__isnull=False, cancel_requested_at=None)
-    for order in wanted.filter(limit or Q()).order_by("pk"):
-        try:
-            with transaction.atomic():
-                request(order)
-            count += 1
-        except NotCancellable:
-            continue
+    for pk in wanted.order_by("pk").values_list("pk", flat=True):
+        with transaction.atomic():
+            leg = Leg.objects.select_for_update().get(pk=pk)
+            if leg.status == "working" and leg.cancel_requested_at is None:
+                withdraw(leg)
+                count += 1
     return count
+
+
+def end_unknown(order: Order) -> None:
+    """End a `sent` order that nobody wants any more and that the venue does not know.
+
+    The caller has made sure that no post of it is under way; one that counts after
+    all is found resting, as late, and cancelled there.
+    """
+    now = timezone.now()
+    with transaction.atomic():
+        leg = Leg.objects.select_for_update().get(pk=order.leg_id)
+        if order.move("cancelled", closed_at=now, reason="cancelled; the venue never had it"):
+            leg.note(next_attempt_at=now)
+    ring("strategy.sweep", queue="manage-position")
 
 
 def ask_the_venue(order: Order) -> None:

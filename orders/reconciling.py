@@ -245,7 +245,10 @@ def look(order: Order) -> None:
 
 
 def _unknown_to_the_venue(order: Order) -> None:
-    if sending.may_post_again(order):
+    if sending.may_post_again(order) and order.cancel_requested_at is not None:
+        if not sending.is_doubtful(order):
+            cancelling.end_unknown(order)
+    elif sending.may_post_again(order):
         log.info("order_posted_again", order=order.pk, id=order.order_id)
         sending.post(order)
     elif order.acknowledged_at is not None:

@@ -276,7 +276,7 @@ def may_post_again(order: Order) -> bool:
     now = timezone.now()
     if order.status != "sent" or order.acknowledged_at is not None:
         return False
-    if order.instrument.venue != "polymarket" and _is_doubtful(order):
+    if order.instrument.venue != "polymarket" and is_doubtful(order):
         return False
     return order.posts == 0 or order.answered_at is not None or _is_over(order, now)
 
@@ -285,7 +285,8 @@ def _is_over(order: Order, now: datetime) -> bool:
     return order.sent_at is None or order.sent_at < now - UNDER_WAY_FOR
 
 
-def _is_doubtful(order: Order) -> bool:
+def is_doubtful(order: Order) -> bool:
+    """Whether an earlier post without a clear answer may still be carried out."""
     return order.doubtful_until is not None and order.doubtful_until > timezone.now()
 
 
@@ -340,7 +341,7 @@ def _refused(order: Order, refusal: Rejected, exchange: Exchange) -> None:
         if known or refusal.code == RejectionCode.DUPLICATED:
             _acknowledged(order)
             return
-        if _is_doubtful(order):
+        if is_doubtful(order):
             order.note(reason=f"refused, but an earlier post may still count: {refusal}")
             return
     refuse(order, refusal.code, str(refusal))

@@ -41,12 +41,21 @@ def enqueue(trade: Trade, original_orders: Sequence[Any] = ()) -> PositionJob:
 
 
 def enqueue_by_message(trade_id: int, original_orders: Sequence[Any] | None) -> PositionJob | None:
-    """Take a job from a message, whose data nobody has checked; a trade that is not there is logged."""
+    """Take a job from a message, whose data nobody has checked.
+
+    A trade that is not there is logged. Original orders that are not its own are logged
+    and left out: the trade is looked after all the same, by its own rows.
+    """
     trade = Trade.objects.filter(pk=trade_id).first() if isinstance(trade_id, int) else None
     if trade is None:
         log.warning("no_such_trade", trade=str(trade_id)[:80])
         return None
-    return enqueue(trade, original_orders or ())
+    rows = original_orders if isinstance(original_orders, list) else []
+    problems = check_orders(trade, rows[:MOST_ORDERS])
+    if problems or len(rows) > MOST_ORDERS:
+        log.warning("original_orders_do_not_fit", trade=trade.pk, problems=list(problems)[:5])
+        rows = []
+    return enqueue(trade, as_kept(rows))
 
 
 def check_orders(trade: Trade, rows: Sequence[Any]) -> dict[str, str]:

@@ -193,6 +193,9 @@ def _check_leg(leg: _Leg, instrument: Instrument) -> None:
         leg.item.complain("assetId", "the market takes no orders now")
     if leg.order_type == "GTD" and instrument.venue != "polymarket":
         leg.item.complain("orderType", "spot symbols take GTC, FOK and FAK")
+    is_paper_spot = instrument.venue == "binance" and settings.CONFIGURATION.exchange == "paper"
+    if is_paper_spot and leg.order_type != "FAK":
+        leg.item.complain("orderType", "the spot side of the paper exchange takes FAK only")
     is_priced = leg.price is not None and _check_price(leg.item, leg.price, instrument)
     is_sized = leg.size is not None and _check_size(leg.item, leg.size, instrument)
     if is_priced and is_sized and leg.order_type in TAKING and instrument.venue == "polymarket":

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -192,7 +193,7 @@ def test_amounts_that_cannot_be_sent_are_refused_for_fak_and_fok_only(api: Api):
     )
 
 
-def test_spot_symbols_take_gtc_fok_and_fak(api: Api):
+def test_spot_symbols_take_gtc_fok_and_fak_the_papers_only_fak(api: Api, settings: Any):
     spot = a_token(
         "BTCUSDT",
         venue="binance",
@@ -205,13 +206,14 @@ def test_spot_symbols_take_gtc_fok_and_fak(api: Api):
     )
     told = {"size": "0.001", "price": "50000.01"}
     for kind in ("GTC", "FOK", "FAK"):
-        assert (
-            api.post(PATH, signal(leg(spot, **told, orderType=kind), dryRun=True)).status_code
-            == 201
-        )
+        asked = signal(leg(spot, **told, orderType=kind), dryRun=True)
+        settings.CONFIGURATION = replace(settings.CONFIGURATION, exchange="live")
+        assert api.post(PATH, asked).status_code == 201
+        settings.CONFIGURATION = replace(settings.CONFIGURATION, exchange="paper")
+        assert api.post(PATH, asked).status_code == (201 if kind == "FAK" else 400)
     answer = api.post(PATH, signal(leg(spot, **told, orderType="GTD", expiresAt=later(hours=1))))
     assert set(answer.json()["error"]["fields"]) == {"legs[0].orderType"}
-    minted = signal(leg(spot, **told), mintAfterSell=True)
+    minted = signal(leg(spot, **told, orderType="FAK"), mintAfterSell=True)
     assert set(api.post(PATH, minted).json()["error"]["fields"]) == {"mintAfterSell"}
 
 
