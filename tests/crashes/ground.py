@@ -31,4 +31,6 @@ def configuration_for(paper: PaperProcess, usual: Configuration) -> Configuratio
         paper_port=int(paper.url.rsplit(":", 1)[1]),
         private_key=OWNER_KEY,
         relayer_key="paper",
+        binance_api_key="paper-key",
+        binance_api_secret="paper-secret",
     )

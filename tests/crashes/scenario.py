@@ -32,6 +32,7 @@ LARGE = 100_000
 HELD = Decimal(10_000)
 """Of each token, after a reset."""
 
+SPOT = "BTCUSDT"
 RESTING_PRICE = Decimal("0.20")
 RESTING_QUANTITY = Decimal(50)
 
@@ -60,6 +61,15 @@ SPLIT_FAULTS: Sequence[Fault] = (
     ("split", "slow:200", 1),
     ("split", "settlement_fails", 1),
     ("GET /transactions", "http_500", 1),
+)
+SPOT_FAULTS: Sequence[Fault] = (
+    ("POST /api/v3/order", "timeout_after_accept", 1),
+    ("POST /api/v3/order", "timeout_before_accept", 1),
+    ("POST /api/v3/order", "http_500", 1),
+    ("POST /api/v3/order", "http_500_after_accept", 1),
+    ("POST /api/v3/order", "slow:200", 1),
+    ("GET /api/v3/order", "http_500", 2),
+    ("GET /api/v3/myTrades", "http_500", 1),
 )
 REFUSED: Fault = ("POST /order", "reject:fak_not_filled", 1)
 IN_DOUBT: Fault = ("POST /order", "timeout_before_accept", 1)
@@ -90,6 +100,8 @@ class Scenario:
     mints: bool
     is_thin: bool
     """Whether the best price has 30 shares only, and the next lies past the first order's limit."""
+    spot: Decimal | None
+    """What a stop on BTCUSDT sells; there is none in some runs."""
     deals: tuple[Deal, ...]
     rest: Rest
     """What becomes of an order that rests; empty: there is none."""
@@ -113,6 +125,8 @@ def scenario_of(seed: int, reaching: str = "") -> Scenario:
     stops = tuple(Decimal(rng.choice(("5", "40.5", "60", "100", "250"))) for _ in range(3))
     stops = stops[: rng.choice((1, 1, 2, 3))]
     faults = rng.sample(ORDER_FAULTS, rng.choice((0, 1, 1, 2)))
+    if rng.random() < 0.3:
+        faults.append(rng.choice(SPOT_FAULTS))
     if rng.random() < 0.35:
         faults.append(rng.choice(SPLIT_FAULTS))
     is_alone = reaching == "refusal_looked_up"  # so that it is the doubtful order that is refused
@@ -125,6 +139,7 @@ def scenario_of(seed: int, reaching: str = "") -> Scenario:
         held=Decimal("23.5") if is_short else HELD,
         mints=not is_short and ("mint" in reaching or "spl" in reaching or rng.random() < 0.8),
         is_thin=rng.random() < 0.4,
+        spot=Decimal("0.03") if not is_alone and rng.random() < 0.4 else None,
         deals=() if is_alone else tuple(rng.sample(DEALS, rng.choice((0, 1, 1, 2)))),
         rest="cancelled" if cancels else "" if is_alone else rng.choice(RESTS),
         faults=tuple(faults),
@@ -167,8 +182,11 @@ class Play:
             row = instruments.known(token)
             for asset in (row.base_asset, row.quote_asset):
                 balances.opened(asset, row.venue)
+        if scenario.spot is not None:
+            self._lay_out_spot(scenario.spot)
         if scenario.is_reconciled:
-            VenueState.objects.create(venue="polymarket", reconciled_at=timezone.now())
+            for venue in ("polymarket", "binance"):
+                VenueState.objects.create(venue=venue, reconciled_at=timezone.now())
         for quantity in scenario.stops:
             trail = Trail(amount=Decimal("0.03"))
             stop = a_stop(_instrument(fallen[0]), trail, "0.50", quantity=str(quantity))
@@ -177,6 +195,14 @@ class Play:
         self.paper.put_book(fallen[0], [*levels, ("0.40", LARGE)], [("0.49", LARGE)])
         for fault in scenario.faults:
             self.paper.fault(*fault)
+
+    def _lay_out_spot(self, quantity: Decimal) -> None:
+        self.paper.call("PUT", f"/paper/prices/{SPOT}", {"price": "50000"})
+        row = instruments.known(SPOT)
+        for asset in (row.base_asset, row.quote_asset):
+            balances.opened(asset, row.venue)
+        a_stop(row, Trail(amount=Decimal(1000)), "50000", quantity=str(quantity))
+        self.paper.call("PUT", f"/paper/prices/{SPOT}", {"price": "48500"})
 
     def _hold(self, token: str, amount: Decimal) -> None:
         if amount != HELD:

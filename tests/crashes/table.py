@@ -147,7 +147,7 @@ to do, and starting a process.
 ## What is done
 
 A run lays out a scenario made up from its seed: one to three stops on one token whose price then
-falls, some with too few shares for all; up to two signals of one or two legs (FAK, FOK, GTC); an order that
+falls, some with too few shares for all; in two of five runs a stop on a spot symbol; up to two signals of one or two legs (FAK, FOK, GTC); an order that
 rests and is withdrawn, matched or partly both; mints for what was sold; a book too thin for one
 order; up to three faults of the venue (no answer before or after the order was taken, errors, slow answers,
 refusals, delayed orders, settlements that fail or are tried again, splits that fail or whose answer is lost).
@@ -189,7 +189,7 @@ mint forgotten and a settlement not booked are each noticed (`tests/test_crashes
   loses commits (`synchronous_commit = off` and a power cut) is not covered, by this test or by the design.
 - The exchange is the paper one. It was built from the venue's documents and client; where the venue behaves
   otherwise, both are wrong together.
-- Spot orders, hand trades and redeeming take no part.
+- Trades by hand on the same wallet, merging and redeeming take no part.
 
 `make crash-test ARGS="kills=1 processes=1 seed=123"` repeats the run of one seed.
 """

@@ -12,7 +12,7 @@ from minting.models import Mint, Transaction
 from orders.models import Entry, Fill, Halt, Leg, Order, Position, Trade
 from polytrader.models import Alert
 from strategy.models import PositionJob
-from tests.crashes.scenario import RESTING_QUANTITY, Play
+from tests.crashes.scenario import RESTING_QUANTITY, SPOT, Play
 from trailing.models import TrailingStop
 
 EXPECTED_ALERTS = {"settlement_failed", "exit_held"}
@@ -81,13 +81,14 @@ def _lost_intents(play: Play) -> list[str]:
     found = []
     scenario = play.scenario
     stops = list(TrailingStop.objects.order_by("pk"))
-    if len(stops) != len(scenario.stops):
-        found.append(f"{len(stops)} stops, {len(scenario.stops)} expected")
+    expected = len(scenario.stops) + (scenario.spot is not None)
+    if len(stops) != expected:
+        found.append(f"{len(stops)} stops, {expected} expected")
     for stop in stops:
         legs = [] if stop.trade is None else list(stop.trade.legs.all())
         if stop.triggered_at is None or len(legs) != 1:
             found.append(f"stop {stop.pk} is {stop.status} with {len(legs)} legs")
-        elif not scenario.is_short:
+        elif not scenario.is_short or stop.instrument.venue == "binance":
             found += _not_done(legs[0], stop.quantity)
     if scenario.is_short:
         found += _short_sales(scenario.held, sum(scenario.stops))
@@ -114,12 +115,10 @@ def _not_done(leg: Leg, quantity: Decimal | None) -> list[str]:
 
 def _short_sales(held: Decimal, wanted: Decimal) -> list[str]:
     """Stops that want more than is held sell all of it but for less than a smallest order."""
-    sold = (
-        Fill.objects.filter(status="confirmed", order__leg__trade__purpose="exit").aggregate(
-            total=Sum("quantity")
-        )["total"]
-        or ZERO
+    sales = Fill.objects.filter(
+        status="confirmed", order__leg__trade__purpose="exit", order__instrument__venue="polymarket"
     )
+    sold = sales.aggregate(total=Sum("quantity"))["total"] or ZERO
     most = min(held, wanted)
     return [] if most - 5 < sold <= most else [f"sold {sold} of {most} that could be sold"]
 
@@ -170,6 +169,7 @@ def _oversold(play: Play, ledger: dict) -> list[str]:
             traded[row["assetId"], row["side"].lower()] += Decimal(row["size"])  # type: ignore[assignment]
     wanted: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     wanted[play.tokens[0][0], "sell"] += sum(play.scenario.stops)
+    wanted[SPOT, "sell"] += play.scenario.spot or 0
     for deal in play.scenario.deals:
         for leg in play.legs_of(deal):
             wanted[leg.instrument.symbol, leg.side] += leg.quantity
@@ -194,7 +194,7 @@ def _other_bytes(posts: Path) -> list[str]:
 def _differences(ledger: dict) -> list[str]:
     [held] = ledger["balances"].values()
     found = []
-    for position in Position.objects.exclude(venue="binance"):
+    for position in Position.objects.all():
         theirs = Decimal(held[position.asset])
         if (position.settled, position.matched) != (theirs, theirs):
             ours = f"{position.settled} settled, {position.matched} matched"
