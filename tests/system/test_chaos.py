@@ -69,6 +69,7 @@ def test_with_redis_away_exits_are_at_the_venue_within_seconds(
     assert_nothing_came_from_outside(system, entry)
 
 
+@pytest.mark.slow
 def test_a_broker_that_forgets_all_the_time_and_dies_loses_nothing(system):
     traffic = Traffic(system)
     with forgetting(system):
@@ -192,6 +193,7 @@ def test_postgres_restarted_while_everything_is_under_way_loses_and_doubles_noth
     assert is_ready(system)
 
 
+@pytest.mark.slow
 def test_processes_killed_while_everything_is_under_way_lose_and_double_nothing(system):
     traffic = Traffic(system)
     system.fault("POST /order", "slow:700", 8)
