@@ -9,8 +9,9 @@ from django.db.models import Q
 from django.utils import timezone
 
 from exchange.errors import ExchangeError
+from exchange.types import TradeReport
 from orders import hand_trades, ledger
-from orders.models import Entry, Fill, Order, Position
+from orders.models import Entry, Fill, Instrument, Order, Position
 from orders.venues import venue
 from polytrader.alerts import raise_alert
 from polytrader.models import Alert
@@ -46,8 +47,9 @@ def compare(asset: str, venue_name: str) -> bool:
     last_seen = _last_entry(asset)
     balance = _balance(asset, venue_name)
     if _differs(asset, balance):
-        hand_trades.read(venue_name)  # a trade made by hand explains it, and is booked as one
-        if _last_entry(asset) != last_seen:
+        # A trade made by hand explains it, and is booked as one when it is settled.
+        coming = hand_trades.read(venue_name)
+        if _last_entry(asset) != last_seen or any(_touches(trade, asset) for trade in coming):
             return False
     with transaction.atomic():
         position = ledger.lock([asset], venue_name)[asset]
@@ -75,6 +77,14 @@ def compare(asset: str, venue_name: str) -> bool:
             doubted_at=None,
         )
     return True
+
+
+def _touches(trade: TradeReport, asset: str) -> bool:
+    """Whether a trade moves an asset; one in an instrument we do not know may move any."""
+    instrument = Instrument.objects.filter(symbol=trade.symbol).first()
+    if instrument is None:
+        return True
+    return asset in (instrument.base_asset, instrument.quote_asset, trade.fee_asset)
 
 
 def _differs(asset: str, balance: Decimal) -> bool:
@@ -124,17 +134,18 @@ def _balance(asset: str, venue_name: str) -> Decimal:
 def _is_believed(position: Position, balance: Decimal) -> bool:
     """Whether a difference is more than a cache of the venue's that is behind.
 
-    Long after our last movement it is; soon after, when two readings some seconds
-    apart agree.
+    Long after our last movement it is; soon after, or while an order of ours rests that
+    may have matched a moment ago, when two readings some seconds apart agree.
     """
     now = timezone.now()
     last = Entry.objects.filter(position=position).exclude(kind__in=["opening", "outside"])
     moved_at = last.order_by("-id").values_list("created_at", flat=True).first()
-    if moved_at is None or moved_at < now - CACHE_IS_BEHIND:
+    is_quiet = moved_at is None or moved_at < now - CACHE_IS_BEHIND
+    if is_quiet and not _rests(position.asset):
         return True
     seen_at = position.doubted_at
     if position.doubted_balance == balance and seen_at is not None:
-        return seen_at <= now - QUIET_FOR and moved_at < seen_at
+        return seen_at <= now - QUIET_FOR and (moved_at is None or moved_at < seen_at)
     Position.objects.filter(pk=position.pk).update(doubted_balance=balance, doubted_at=now)
     return False
 
@@ -147,10 +158,14 @@ def sweep() -> int:
     done = 0
     since = timezone.now() - EVERY
     due = Q(compared_at__isnull=True) | Q(compared_at__lt=since) | Q(doubted_at__isnull=False)
+    silent: set[str] = set()
     for position in Position.objects.filter(due).order_by("compared_at"):
+        if position.venue in silent:
+            continue
         try:
             done += compare(position.asset, position.venue)
         except ExchangeError as error:
+            silent.add(position.venue)
             log.warning("balance_not_compared", asset=position.asset, error=str(error))
     return done
 
@@ -159,6 +174,14 @@ def held(asset: str) -> Decimal:
     """What the wallet holds of an asset by our book, settled or settling."""
     position = Position.objects.filter(asset=asset).first()
     return Decimal(0) if position is None else max(position.matched, position.settled)
+
+
+def _of(asset: str) -> Q:
+    return Q(instrument__base_asset=asset) | Q(instrument__quote_asset=asset)
+
+
+def _rests(asset: str) -> bool:
+    return Order.objects.filter(_of(asset), status="open").exists()
 
 
 def _last_entry(asset: str) -> int | None:
@@ -172,8 +195,8 @@ def _last_entry(asset: str) -> int | None:
 
 def _in_flight(asset: str) -> bool:
     """Whether an order, a trade or a split of ours may move this asset at the venue."""
-    touches = Q(instrument__base_asset=asset) | Q(instrument__quote_asset=asset)
-    if Order.objects.filter(touches, status__in=["sent", "open"]).exists():
+    flying = Q(status="sent") | Q(is_late=True)
+    if Order.objects.filter(_of(asset), flying).exists():
         return True
     of_fill = Q(order__instrument__base_asset=asset) | Q(order__instrument__quote_asset=asset)
     if Fill.objects.filter(of_fill, status="matched").exists():

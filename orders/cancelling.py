@@ -3,6 +3,8 @@
 A cancel that comes too late is no failure: what was matched is booked as ever.
 """
 
+from datetime import timedelta
+
 import structlog
 from django.db import transaction
 from django.utils import timezone
@@ -14,6 +16,10 @@ from polytrader.bells import ring
 from polytrader.points import point
 
 log = structlog.get_logger()
+
+
+TRY_AGAIN_AFTER = timedelta(seconds=2)
+"""After the venue said that an order cannot be cancelled (now)."""
 
 
 class NotCancellable(Exception):
@@ -68,17 +74,22 @@ def request_all() -> int:
     return count
 
 
-def end_unknown(order: Order) -> None:
+def end_unknown(order: Order, reason: str) -> None:
     """End a `sent` order that nobody wants any more and that the venue does not know.
 
-    The caller has made sure that no post of it is under way; one that counts after
-    all is found resting, as late, and cancelled there.
+    The caller has made sure that no post of it is under way; nothing happens if
+    somebody has posted it since. One that counts after all is found resting, as
+    late, and cancelled there.
     """
     now = timezone.now()
     with transaction.atomic():
         leg = Leg.objects.select_for_update().get(pk=order.leg_id)
-        if order.move("cancelled", closed_at=now, reason="cancelled; the venue never had it"):
-            leg.note(next_attempt_at=now)
+        held = Order.objects.select_for_update().get(pk=order.pk)
+        if held.posts != order.posts or held.acknowledged_at is not None:
+            return
+        if held.move("cancelled", closed_at=now, reason=reason):
+            expires_at = leg.expires_at if leg.cancel_requested_at else leg.trade.valid_until
+            leg.note(next_attempt_at=now, expires_at=expires_at)
     ring("strategy.sweep", queue="manage-position")
 
 
@@ -92,4 +103,5 @@ def ask_the_venue(order: Order) -> None:
         return
     point("cancel_posted")
     log.info("order_cancelled", order=order.pk, id=order.order_id, done=done)
-    order.note(next_look_at=timezone.now(), reason="its cancellation was asked for")
+    wait = timedelta(0) if done else TRY_AGAIN_AFTER
+    order.note(next_look_at=timezone.now() + wait, reason="its cancellation was asked for")

@@ -4,7 +4,7 @@ The venue's list of the wallet's trades is read again and again. What belongs to
 is booked with it; what does not is booked as a hand trade once it is CONFIRMED.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -16,7 +16,8 @@ from exchange.types import TradeReport
 from orders import instruments, ledger
 from orders.models import Entry, Fill, Instrument, Order, Position, VenueState
 from orders.venues import venue
-from polytrader.alerts import raise_alert
+from polytrader.alerts import raise_alert, resolve_alert
+from polytrader.models import Alert
 
 log = structlog.get_logger()
 
@@ -27,10 +28,17 @@ LISTED_BY_THEN = timedelta(seconds=15)
 """A trade that the venue has confirmed stands in its list after this."""
 
 
+def spelled(order_id: str) -> str:
+    """An order id as we write it: the venue's hashes in lower case, other ids as they are."""
+    return order_id.lower() if order_id[:2] in ("0x", "0X") else order_id
+
+
 def read(venue_name: str) -> list[TradeReport]:
     """Read the list since the last time and book what is new in it; raises `Unavailable`.
 
-    The first reading only notes the moment: what was before is in the opening balances.
+    Returns the trades made by hand that are not settled yet, and will move balances
+    before they are booked. The first reading only notes the moment: what was before
+    is in the opening balances.
     """
     state, _ = VenueState.objects.get_or_create(venue=venue_name)
     began_at = timezone.now()
@@ -38,20 +46,22 @@ def read(venue_name: str) -> list[TradeReport]:
         VenueState.objects.filter(venue=venue_name).update(listed_at=began_at)
         return []
     trades = venue(venue_name).wallet_trades(state.listed_at - OVERLAP)
-    unsettled = [trade.matched_at for trade in trades if _take(trade, venue_name)]
-    upto = min([began_at, *unsettled])
+    unsettled = [trade for trade in trades if _take(trade)]
+    upto = min([began_at, *(trade.matched_at for trade in unsettled)])
     VenueState.objects.filter(venue=venue_name).update(listed_at=max(upto, state.listed_at))
     if venue_name == "polymarket":  # a spot venue lists the trades of the symbols it is asked for
         _miss(venue_name, trades, state.listed_at, began_at)
-    return trades
+    return unsettled
 
 
-def _take(trade: TradeReport, venue_name: str) -> bool:
+def _take(trade: TradeReport) -> bool:
     """Book a listed trade, with its order or as a hand trade; whether it is to be read again."""
     from orders import reconciling
 
     order = (
-        Order.objects.select_related("instrument", "leg").filter(order_id=trade.order_id).first()
+        Order.objects.select_related("instrument", "leg")
+        .filter(order_id=spelled(trade.order_id))
+        .first()
     )
     if order is not None:
         if not order.fills.filter(trade_id=trade.trade_id).exists():
@@ -104,20 +114,46 @@ def _miss(
     venue_name: str, trades: Sequence[TradeReport], since: datetime, began_at: datetime
 ) -> None:
     """Alarm about trades that we hold for good and that the venue's list does not have (any more)."""
-    told = {(trade.trade_id, trade.order_id.lower()): trade.status for trade in trades}
+    told = {(trade.trade_id, spelled(trade.order_id)): trade.status for trade in trades}
     ours = Fill.objects.filter(
         order__instrument__venue=venue_name,
         matched_at__gte=since,
         matched_at__lt=began_at - LISTED_BY_THEN,
         status="confirmed",
     )
-    for fill in ours.select_related("order"):
-        said = told.get((fill.trade_id, (fill.order.order_id or "").lower()))
-        if said is None or said == "failed":
-            words = "no longer lists" if said is None else "calls failed"
-            raise_alert(
-                "unexplained_difference",
-                f"trade {fill.trade_id}",
-                f"the venue {words} this trade, which is booked as CONFIRMED; nothing was changed",
-                order=fill.order_id,
-            )
+    for fill in ours.select_related("order__instrument"):
+        if _is_listed(fill, told):
+            continue
+        raise_alert(
+            "unexplained_difference",
+            f"trade {fill.trade_id}",
+            "the venue no longer lists this trade, or calls it failed, though it is booked as"
+            " CONFIRMED; nothing was changed",
+            order=fill.order_id,
+        )
+    _ask_again_about_denied(venue_name)
+
+
+def _is_listed(fill: Fill, told: Mapping[tuple[str, str], str]) -> bool:
+    """Whether the venue stands by a trade: by its list or, where that is short, when asked for it."""
+    order_id = fill.order.order_id or ""
+    said = told.get((fill.trade_id, order_id))
+    return said not in (None, "failed") or _stands_by(fill)
+
+
+def _stands_by(fill: Fill) -> bool:
+    trades = venue(fill.order.instrument.venue).trades(fill.order.order_id or "", [fill.trade_id])
+    return any(t.trade_id == fill.trade_id and t.status == "confirmed" for t in trades)
+
+
+def _ask_again_about_denied(venue_name: str) -> None:
+    """Resolve the alarms about trades that the venue stands by again."""
+    denied = Alert.objects.filter(
+        kind="unexplained_difference", subject__startswith="trade ", resolved_at=None
+    )
+    for subject in denied.values_list("subject", flat=True)[:20]:
+        fills = Fill.objects.filter(
+            trade_id=subject.removeprefix("trade "), order__instrument__venue=venue_name
+        ).select_related("order__instrument")
+        if fills and all(_stands_by(fill) for fill in fills):
+            resolve_alert("unexplained_difference", subject, "the venue stands by it again")

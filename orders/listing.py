@@ -4,6 +4,7 @@ Open orders, trades, balances and the clock; every half minute, and before the f
 after a start. What is in flight is asked about one by one in `reconciling.py`.
 """
 
+import threading
 from datetime import timedelta
 
 import structlog
@@ -13,37 +14,65 @@ from django.utils import timezone
 
 from exchange.errors import ExchangeError
 from exchange.types import OpenOrder
-from orders import balances, hand_trades, instruments, reconciling
-from orders.models import Fill, ForeignOrder, Order, Position, VenueState
+from orders import balances, hand_trades, instruments, reconciling, sending
+from orders.hand_trades import spelled
+from orders.models import Fill, ForeignOrder, Instrument, Order, Position, VenueState
 from orders.venues import venue
 from polytrader.alerts import raise_alert, resolve_alert
 
 log = structlog.get_logger()
 
 EVERY = timedelta(seconds=28)
+_sweeping = threading.Lock()
+
 LARGEST_CLOCK_DIFFERENCE = timedelta(seconds=3)
 """The venue tells whole seconds; beyond this signed requests begin to be refused."""
 
 
-def look_at_all_in_flight(venue_name: str) -> bool:
-    """Ask about every order and trade that is not final; `False` when the venue does not answer."""
-    orders = Order.objects.filter(instrument__venue=venue_name)
-    flying = orders.filter(Q(status__in=["sent", "open"]) | Q(is_late=True))
+def answers(venue_name: str) -> bool:
+    """Whether a venue answers anything at all: its clock or, should that be broken, a price."""
+    exchange = venue(venue_name)
     try:
-        venue(venue_name).server_time()
+        exchange.server_time()
     except ExchangeError as error:
         log.warning("venue_does_not_answer", venue=venue_name, error=str(error))
+    else:
+        return True
+    symbols = Instrument.objects.filter(venue=venue_name).values_list("symbol", flat=True)[:1]
+    try:
+        return bool(exchange.quotes(list(symbols)))
+    except ExchangeError:
         return False
-    for order in flying.select_related("instrument", "leg"):
-        reconciling.look(order)
+
+
+def look_at_all_in_flight(venue_name: str) -> None:
+    """Ask about every order and trade that is not final, resting ones by the venue's list."""
+    now = timezone.now()
+    orders = Order.objects.filter(instrument__venue=venue_name)
+    flying = orders.filter(Q(status__in=["sent", "open"]) | Q(is_late=True))
+    flying.update(next_look_at=now)
     unsettled = Fill.objects.filter(order__instrument__venue=venue_name, status="matched")
-    for order_pk in set(unsettled.values_list("order_id", flat=True)):
-        reconciling.settle(order_pk)
-    return True
+    unsettled.update(next_look_at=now)
+    rounds = 1 + (flying.count() + unsettled.count()) // reconciling.BATCH
+    for _ in range(rounds):
+        if not reconciling.look_at_due() + reconciling.settle_due():
+            return
 
 
 def sweep() -> int:
-    """Refresh what is known of every venue that we have a position at, where it is due."""
+    """Refresh what is known of every venue that we have a position at, where it is due.
+
+    One thread of a process at a time: a slow venue must not take all of them.
+    """
+    if not _sweeping.acquire(blocking=False):
+        return 0
+    try:
+        return _sweep()
+    finally:
+        _sweeping.release()
+
+
+def _sweep() -> int:
     done = 0
     for name in Position.objects.values_list("venue", flat=True).distinct().order_by("venue"):
         state, _ = VenueState.objects.get_or_create(venue=name)
@@ -90,12 +119,13 @@ def read_clock(venue_name: str) -> timedelta:
 
 def read_open_orders(venue_name: str) -> None:
     """Note which orders rest that are not ours, and look again at ours that should not rest."""
-    listed = {order.order_id: order for order in venue(venue_name).open_orders()}
+    listed = {spelled(order.order_id): order for order in venue(venue_name).open_orders()}
     ours = Order.objects.filter(order_id__in=listed)
     for order in ours.filter(status__in=["filled", "cancelled", "rejected"], is_late=False):
         # Closed between the two questions, as a rule; otherwise it is late, and looked after.
         if order.closed_at is not None and order.closed_at < timezone.now() - reconciling.IN_FLIGHT:
             order.note(is_late=True, next_look_at=timezone.now())
+            sending.tell_late(order)
     known = set(ours.values_list("order_id", flat=True))
     for order_id in listed.keys() - known:
         _note_foreign(venue_name, listed[order_id])

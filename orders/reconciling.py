@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 from django.db import connection, models, transaction
-from django.db.models import F, Min, Q, Value
+from django.db.models import F, Min, Q, Sum, Value
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
@@ -39,6 +39,9 @@ LARGE_BATCH = 500
 
 MANY = 5
 """From so many on, one list of all answers more quickly than a question each."""
+
+LISTED_WITHIN = timedelta(seconds=60)
+"""The trades of a match stand in the venue's list by then, or a person is told."""
 
 SHORT_WAIT = timedelta(seconds=1)
 LONGEST_SWEEP = timedelta(seconds=5)
@@ -92,14 +95,22 @@ def look_at_due() -> int:
     )
     flying = orders.filter(Q(status="sent") | Q(is_late=True))
     flying_due = claim_due(flying, "next_look_at", IN_FLIGHT)
-    for order in flying_due:
-        _safely(look, order)
+    _look_at(flying_due)
     resting = claim_due(
         orders.filter(status="open"), "next_look_at", sending.RESTING, LARGE_BATCH * 2
     )
-    for order in _changed(resting):
-        _safely(look, order)
+    _look_at(_changed(resting))
     return len(flying_due) + len(resting)
+
+
+def _look_at(orders: Iterable[Order]) -> None:
+    """Look at each; of a venue that has fallen silent the rest is left for the next time."""
+    silent: set[str] = set()
+    for order in orders:
+        if order.instrument.venue in silent:
+            continue
+        if _safely(look, order) is False:
+            silent.add(order.instrument.venue)
 
 
 def _changed(resting: Sequence[Order]) -> Iterable[Order]:
@@ -210,20 +221,27 @@ def look_now(order_ids: Sequence[str]) -> int:
     return count
 
 
-def _safely(action: Callable[[Any], object], argument: Any) -> None:
+def _safely(action: Callable[[Any], object], argument: Any) -> object:
     """The rim of the loop over rows: one row's trouble is not the others'."""
     try:
-        action(argument)
+        return action(argument)
     except Exception:
         pk = getattr(argument, "pk", argument)
         log.exception("reconciling_failed", action=action.__name__, row=pk)
+        return None
 
 
-def look(order: Order) -> None:
-    """Ask the venue about one `sent` or `open` order and write down what it says."""
-    order.refresh_from_db()  # the batch it was claimed with may have taken a while
+_COLUMNS = [field.attname for field in Order._meta.concrete_fields]
+
+
+def look(order: Order) -> bool:
+    """Ask the venue about one `sent` or `open` order and write down what it says.
+
+    `False` when the venue does not answer.
+    """
+    order.refresh_from_db(fields=_COLUMNS)  # its batch may have taken a while
     if order.status not in ("sent", "open") and not order.is_late:
-        return
+        return True
     exchange = venue_of(order.instrument)
     assert order.order_id is not None
     try:
@@ -233,21 +251,25 @@ def look(order: Order) -> None:
             trades = exchange.trades(order.order_id, report.trade_ids)
     except ExchangeError as error:
         order.note(reason=f"the venue does not answer: {error}")
-        return
+        return False
     point("order_looked_up")
     if report is None:
         _unknown_to_the_venue(order)
-        return
+        return True
     _apply(order, report, trades)
     is_unwanted = order.cancel_requested_at is not None or order.is_late
     if report.status == "open" and is_unwanted:
         cancelling.ask_the_venue(order)
+    return True
 
 
 def _unknown_to_the_venue(order: Order) -> None:
-    if sending.may_post_again(order) and order.cancel_requested_at is not None:
+    is_unwanted = order.cancel_requested_at is not None or sending.is_too_old(order)
+    if sending.may_post_again(order) and is_unwanted:
         if not sending.is_doubtful(order):
-            cancelling.end_unknown(order)
+            wished = order.cancel_requested_at is not None
+            why = "cancelled" if wished else "its signal had expired before the venue took it"
+            cancelling.end_unknown(order, f"{why}; the venue never had it")
     elif sending.may_post_again(order):
         log.info("order_posted_again", order=order.pk, id=order.order_id)
         sending.post(order)
@@ -266,9 +288,9 @@ def _apply(order: Order, report: OrderReport, trades: Sequence[TradeReport]) -> 
     for trade in trades:
         book(order, trade)
     point("trades_booked")
-    booked = sum((t.quantity for t in trades), start=Decimal(0))
     with transaction.atomic():
         leg = Leg.objects.select_for_update().get(pk=order.leg_id)
+        booked = order.fills.aggregate(total=Sum("quantity"))["total"] or Decimal(0)
         # Only what is booked frees its reservation: trades may be listed later than the match.
         order.note(
             matched_quantity=Greatest("matched_quantity", Value(booked)),
@@ -290,7 +312,8 @@ def _apply(order: Order, report: OrderReport, trades: Sequence[TradeReport]) -> 
 
 def _is_over(order: Order, report: OrderReport, booked: Decimal) -> bool:
     """Whether the book is done with an order and all of its trades are booked."""
-    if booked < report.matched_quantity:
+    if booked <= report.matched_quantity - order.instrument.quantity_step:
+        _tell_missing(order, report, booked)
         return False  # its trades are not all listed yet
     if report.status in ("cancelled", "invalid"):
         return True
@@ -298,6 +321,16 @@ def _is_over(order: Order, report: OrderReport, booked: Decimal) -> bool:
         return booked > 0
     # A delayed order that found nothing: of those that cannot rest, nothing is left.
     return report.venue_status.upper() == "UNMATCHED" and order.order_type in ("FAK", "FOK")
+
+
+def _tell_missing(order: Order, report: OrderReport, booked: Decimal) -> None:
+    if order.sent_at is not None and order.sent_at < timezone.now() - LISTED_WITHIN:
+        raise_alert(
+            "unexplained_difference",
+            f"order {order.pk}",
+            f"the venue says that {report.matched_quantity.normalize():f} were matched, but lists"
+            f" trades of {booked.normalize():f}; the order stays open in our book",
+        )
 
 
 def _rests(order: Order) -> None:

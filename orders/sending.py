@@ -45,6 +45,12 @@ UNDER_WAY_FOR = timedelta(seconds=15)
 DOUBT_FOR = timedelta(seconds=15)
 """How long a post without a clear answer may still be carried out (Binance's recvWindow is 5 s)."""
 
+UNSIGNABLE_FOR = timedelta(seconds=30)
+"""How long an order rests that our own code stumbled over."""
+
+LOST_AFTER = timedelta(seconds=60)
+"""How long an acknowledged order may be missing before its same bytes are posted again."""
+
 RESTING = timedelta(seconds=5)
 """How often an order in the book is looked at."""
 
@@ -108,7 +114,7 @@ def _claim(order_pks: Sequence[int]) -> list[Order]:
 
 def _sign(order: Order) -> bool:
     """Sign a claimed order and make it `sent` in the caller's transaction."""
-    if order.cancel_requested_at is not None or _is_too_old(order):
+    if order.cancel_requested_at is not None or is_too_old(order):
         _do_not_send(order)
         return False
     try:
@@ -120,6 +126,12 @@ def _sign(order: Order) -> bool:
         order.note(reason=f"cannot be signed: {error}", next_look_at=_soon())
         log.error("order_not_signed", order=order.pk, error=str(error))
         return False
+    except Exception as error:  # one row's trouble is not that of the others in its batch
+        said = f"{type(error).__name__} while it was signed; the log says more"
+        order.note(reason=said, next_look_at=timezone.now() + UNSIGNABLE_FOR)
+        log.exception("order_not_signed", order=order.pk)
+        raise_alert("exit_held", f"order {order.pk}", f"it cannot be sent: {said}")
+        return False
     return order.move(
         "sent",
         order_id=signed.order_id,
@@ -129,8 +141,8 @@ def _sign(order: Order) -> bool:
     )
 
 
-def _is_too_old(order: Order) -> bool:
-    """Whether its signal had expired before anything of this leg was sent.
+def is_too_old(order: Order) -> bool:
+    """Whether its signal has expired and the venue has had nothing of this leg yet.
 
     What was begun is seen through: retries and remedies go out however old the signal is.
     """
@@ -138,7 +150,7 @@ def _is_too_old(order: Order) -> bool:
     valid_until = leg.trade.valid_until
     if valid_until is None or valid_until >= timezone.now() or leg.role != "wanted":
         return False
-    return not leg.orders.filter(posts__gt=0).exists()
+    return not leg.orders.filter(acknowledged_at__isnull=False).exists()
 
 
 def _do_not_send(order: Order) -> None:
@@ -177,8 +189,12 @@ def post(order: Order) -> None:
 
 def post_all(orders: Sequence[Order]) -> None:
     """Post committed orders, those of one venue in batches; each answer is read for itself."""
-    by_venue = sorted(orders, key=lambda order: order.instrument.venue)
-    for name, group in groupby(by_venue, key=lambda order: order.instrument.venue):
+
+    def batch_of(order: Order) -> tuple[str, bool]:
+        # A limit of the venue refuses a batch as a whole: exits do not share one with others.
+        return order.instrument.venue, not _is_urgent(order)
+
+    for (name, _), group in groupby(sorted(orders, key=batch_of), key=batch_of):
         exchange, mine = venue(name), list(group)
         size = exchange.largest_batch
         for at in range(0, len(mine), size):
@@ -211,8 +227,12 @@ def _answer(exchange: Exchange, order: Order) -> Acknowledgement | ExchangeError
 
 
 def _signed(order: Order) -> SignedOrder:
-    is_urgent = order.leg.price is None or order.leg.role != "wanted"
-    return SignedOrder(cast(str, order.order_id), order.payload, is_urgent)
+    return SignedOrder(cast(str, order.order_id), order.payload, _is_urgent(order))
+
+
+def _is_urgent(order: Order) -> bool:
+    """Exits and repairs are held back by no limit of ours."""
+    return order.leg.price is None or order.leg.role != "wanted"
 
 
 def _note(order: Order, answer: Acknowledgement | ExchangeError, exchange: Exchange) -> None:
@@ -235,7 +255,8 @@ UPDATE orders_order AS o
    SET posts = o.posts + 1, sent_at = %(now)s, answered_at = NULL, updated_at = %(now)s
   FROM unnest(%(ids)s::bigint[], %(posts)s::integer[]) AS seen (id, posts)
  WHERE o.id = seen.id AND o.status = 'sent' AND o.posts = seen.posts
-   AND o.acknowledged_at IS NULL
+   AND o.cancel_requested_at IS NULL
+   AND (o.acknowledged_at IS NULL OR o.acknowledged_at < %(lost)s)
    AND (o.answered_at IS NOT NULL OR o.posts = 0 OR o.sent_at < %(over)s)
    AND NOT EXISTS (SELECT 1 FROM orders_halt WHERE lifted_at IS NULL)
 RETURNING o.id, o.posts, o.doubtful_until
@@ -254,6 +275,7 @@ def _take_turns(orders: Sequence[Order]) -> list[Order]:
             {
                 "now": now,
                 "over": now - UNDER_WAY_FOR,
+                "lost": now - LOST_AFTER,
                 "ids": [order.pk for order in orders],
                 "posts": [order.posts for order in orders],
             },
@@ -269,14 +291,19 @@ def _take_turns(orders: Sequence[Order]) -> list[Order]:
 def may_post_again(order: Order) -> bool:
     """Whether the same bytes may go out again to an order the venue does not know.
 
-    Never once it was acknowledged, and not while a post may still be under way: a
-    refusal of the second says nothing about the first. Binance moreover takes the
-    id of an ended order again, so there every doubt is waited out.
+    Not while a post may still be under way: a refusal of the second says nothing
+    about the first. One that was acknowledged has been lost when it is missing for a
+    minute; on Polymarket the same bytes are the same order, and can do no harm.
+    Binance takes the id of an ended order again, so there every doubt is waited out,
+    and what was acknowledged is never posted again.
     """
     now = timezone.now()
-    if order.status != "sent" or order.acknowledged_at is not None:
+    if order.status != "sent":
         return False
-    if order.instrument.venue != "polymarket" and is_doubtful(order):
+    if order.instrument.venue != "polymarket":
+        if is_doubtful(order) or order.acknowledged_at is not None:
+            return False
+    elif order.acknowledged_at is not None and order.acknowledged_at > now - LOST_AFTER:
         return False
     return order.posts == 0 or order.answered_at is not None or _is_over(order, now)
 
@@ -300,9 +327,20 @@ def _acknowledged(order: Order, answer: Acknowledgement | None = None) -> None:
     late = Order.objects.filter(pk=order.pk, status__in=["cancelled", "rejected"])
     if late.update(is_late=True):
         log.critical("order_taken_after_it_was_closed", order=order.pk, id=order.order_id)
+        tell_late(order)
     elif said == "open":
         order.move("open", next_look_at=now + RESTING)
     ring("orders.sweep", queue="orders")
+
+
+def tell_late(order: Order) -> None:
+    """Alarm about an order that the venue has after all: what it does is booked, and it is withdrawn."""
+    raise_alert(
+        "unknown_order",
+        f"order {order.pk}",
+        "the venue took this order after we had closed it; its trades are booked, what rests of"
+        " it is cancelled",
+    )
 
 
 def _no_answer(order: Order, trouble: ExchangeError, *, doubtful_until: datetime | None) -> None:

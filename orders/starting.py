@@ -15,6 +15,7 @@ from django.db import close_old_connections, transaction
 from django.utils import timezone
 
 from orders.models import Order, VenueState
+from polytrader.alerts import raise_alert, resolve_alert
 
 log = structlog.get_logger()
 
@@ -94,27 +95,48 @@ def _guarded(action: Callable[[], None]) -> None:
 
 
 def _reconcile(venue: str) -> None:
-    """Try until the venue answers and the book agrees; lists alone do not hold exits back for ever."""
+    """Try until the venue answers and the book agrees.
+
+    A part of the venue that does not answer, or a row that we stumble over, holds exits
+    back for a while, not for ever.
+    """
     from orders import listing
 
-    began, event = time.monotonic(), threading.Event()
+    event, answered_at = threading.Event(), None
+    subject = f"everything at {venue}"
     while True:
         try:
             close_old_connections()
-            has_looked = listing.look_at_all_in_flight(venue)
-            agrees = has_looked and listing.refresh(venue)
-            if has_looked and not agrees and time.monotonic() - began > PATIENCE:
-                log.error("sending_without_the_lists", venue=venue)
-                agrees = True
-            if agrees:
+            if answered_at is None and listing.answers(venue):
+                answered_at = time.monotonic()
+            if answered_at is not None and (
+                _agrees(venue) or time.monotonic() - answered_at > PATIENCE
+            ):
                 _ready.add((os.getpid(), venue))
+                resolve_alert("exit_held", subject, "the book agrees with the venue")
                 _send_what_waited(venue)
                 return
+            raise_alert(
+                "exit_held",
+                subject,
+                "nothing is sent yet: the book is not reconciled since the start",
+            )
         except Exception:
             log.exception("not_reconciled", venue=venue)
         finally:
             close_old_connections()
         event.wait(TRY_AGAIN_AFTER)
+
+
+def _agrees(venue: str) -> bool:
+    from orders import listing
+
+    try:
+        listing.look_at_all_in_flight(venue)
+        return listing.refresh(venue)
+    except Exception:
+        log.exception("not_reconciled", venue=venue)
+        return False
 
 
 def _send_what_waited(venue: str) -> None:

@@ -20,6 +20,9 @@ from polytrader.models import KEPT_FOR, LONGEST_KEY, ApiToken, IdempotentAnswer
 
 log = structlog.get_logger()
 
+LONGEST_TURN = "15s"
+"""How long a duplicate waits for the first; then its thread is needed for others."""
+
 Prepared = TypeVar("Prepared")
 Act = Callable[[Prepared], Response]
 Finish = Callable[[Mapping[str, Any]], Response]
@@ -101,8 +104,16 @@ def _turn(request: Request, key: str) -> Iterator[None]:
     """
     name = f"{_token(request).pk}/{key}".encode()
     number = int.from_bytes(hashlib.sha256(name).digest()[:8], signed=True)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [number])
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = %s", [LONGEST_TURN])
+            cursor.execute("SELECT pg_advisory_lock(%s)", [number])
+            cursor.execute("SET lock_timeout = 0")
+    except OperationalError:
+        connection.close()  # with its lock_timeout
+        raise ApiError(
+            503, "still_busy", "the first request with this Idempotency-Key is not done; ask again"
+        ) from None
     try:
         yield
     finally:
