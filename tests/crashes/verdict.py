@@ -32,10 +32,13 @@ class Verdict:
     ledger: list[str] = field(default_factory=list)
     """Where our book and the exchange's differ, or ours does not balance."""
 
+    failed: list[str] = field(default_factory=list)
+    """Tracebacks in the log of any of its processes."""
+
     @property
     def is_good(self) -> bool:
         """Whether nothing is wrong."""
-        return not (self.stuck or self.lost or self.twice or self.ledger)
+        return not (self.stuck or self.lost or self.twice or self.ledger or self.failed)
 
 
 def unfinished() -> dict[str, int]:
@@ -59,7 +62,7 @@ def unfinished() -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def judge(play: Play, posts: Path) -> Verdict:
+def judge(play: Play, posts: Path, log: str) -> Verdict:
     """Compare intents, rows, the exchange's ledger and the record of what was posted."""
     verdict = Verdict()
     ledger = play.paper.ledger()
@@ -68,6 +71,8 @@ def judge(play: Play, posts: Path) -> Verdict:
     verdict.lost += _lost_intents(play) + _lost_mints()
     verdict.twice += _strangers(ledger) + _oversold(play, ledger) + _other_bytes(posts)
     verdict.ledger += _differences(ledger) + _imbalances() + _reservations() + _alarms(play)
+    if count := log.count("Traceback (most recent call last)"):
+        verdict.failed.append(f"{count} tracebacks")
     return verdict
 
 

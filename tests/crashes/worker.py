@@ -78,7 +78,6 @@ def _tell(outcome: Outcome, logs: Path) -> None:
         "kills": [[kill.point, kill.passing] for kill in outcome.kills],
         "died": [kill.point for kill in outcome.died],
         "recovered_in": round(outcome.recovered_in, 3),
-        "tracebacks": outcome.tracebacks,
         "verdict": {name: said for name, said in asdict(outcome.verdict).items() if said},
     }
     print(json.dumps(told), flush=True)
