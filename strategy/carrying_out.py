@@ -1,12 +1,13 @@
 """Carrying out: a decision becomes moves, planned orders and remedies, in the caller's transaction."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any, cast
 
 import structlog
 from django.conf import settings
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -17,13 +18,19 @@ from polytrader.alerts import raise_alert, resolve_alert
 from polytrader.numbers import plain
 from strategy import seeing
 from strategy.models import Decision as DecisionRow
-from strategy.rules import TICK_HAS_CHANGED, Decision, furthest_price
+from strategy.rules import (
+    LIVE,
+    TAKES_NO_ORDERS,
+    TICK_HAS_CHANGED,
+    Decision,
+    furthest_price,
+)
 from strategy.seeing import Seen
 
 log = structlog.get_logger()
 
 HELD_TOO_LONG = timedelta(seconds=15)
-"""An exit that has offered nothing for so long is told to a person."""
+"""An exit that is not done after so long is told to a person."""
 
 
 def record(leg: Leg, seen: Seen, decision: Decision) -> None:
@@ -66,6 +73,8 @@ def carry_out(leg: Leg, family: Sequence[Leg], seen: Seen, decision: Decision) -
         cancelling.withdraw(leg)
     elif kind == "withdraw":
         _withdraw_others(leg, family, decision)
+    elif kind == "free":
+        _free(leg, decision)
     elif kind == "hedge":
         _hedge(leg, decision)
     elif kind == "unwind":
@@ -80,16 +89,38 @@ def carry_out(leg: Leg, family: Sequence[Leg], seen: Seen, decision: Decision) -
 
 
 def _wait(leg: Leg, seen: Seen, decision: Decision) -> None:
-    if seen.leg.order is not None and seen.leg.order.status in ("planned", "sent", "open"):
-        leg.note(next_attempt_at=None)  # its order wakes it, and the trade's job after all
-        return
-    assert decision.wait is not None
-    planning.ask_again(leg, decision.wait, decision.reason)
-    if decision.reason == TICK_HAS_CHANGED:
-        leg.instrument.note(updated_at=timezone.now() - instruments.FRESH_FOR)
-    is_held = seen.leg.is_exit and decision.reason != "settling"
-    if is_held and leg.created_at < timezone.now() - HELD_TOO_LONG:
-        raise_alert("exit_held", _subject(leg), f"the exit is not done yet: {decision.reason}")
+    order = seen.leg.order
+    if order is not None and order.status in LIVE:
+        # Its order wakes it, and the trade's job after all; an exit's is not trusted to.
+        leg.note(next_attempt_at=_told_at(leg) if seen.leg.is_exit else None)
+    else:
+        planning.ask_again(leg, cast(timedelta, decision.wait), decision.reason)
+    if decision.reason in (TICK_HAS_CHANGED, TAKES_NO_ORDERS):
+        _have_described_again(leg.instrument)
+    if seen.leg.is_exit and decision.reason != "settling" and _told_at(leg) is None:
+        text = f"the exit is not done yet: {decision.reason}"
+        raise_alert("exit_held", _subject(leg), text + _trouble(leg))
+
+
+def _told_at(leg: Leg) -> datetime | None:
+    """When a person is to be told that an exit is held; `None` once that is past."""
+    at = leg.created_at + HELD_TOO_LONG
+    return at if at > timezone.now() else None
+
+
+def _trouble(leg: Leg) -> str:
+    """What the live order of a leg says itself, such as the venue's last answer."""
+    order = leg.orders.live().exclude(reason="").first()
+    return "" if order is None else f"; {order.reason}"
+
+
+def _have_described_again(instrument: Instrument) -> None:
+    """Have the venue asked about an instrument soon.
+
+    After the commit: positions are locked now, and the tick locks instruments first.
+    """
+    before = timezone.now() - instruments.FRESH_FOR
+    transaction.on_commit(lambda: instrument.note(updated_at=before))
 
 
 def _place(leg: Leg, decision: Decision) -> list[int]:
@@ -97,14 +128,51 @@ def _place(leg: Leg, decision: Decision) -> list[int]:
     if order is None:
         planning.ask_again(leg, planning.WAIT_FOR_SHARES, "waiting: less is free than a moment ago")
         return []
+    if leg.price is None:
+        leg.note(next_attempt_at=_told_at(leg))
     return [order.pk]
 
 
 def _withdraw_others(leg: Leg, family: Sequence[Leg], decision: Decision) -> None:
     for other in family:
         if other.pk != leg.pk and other.role == "wanted" and other.status == "working":
+            if other.cancel_requested_at is None:
+                _keep(other, seeing.WITHDRAWN, f"leg {leg.pk} of its trade cannot be completed")
             cancelling.withdraw(other)
     planning.ask_again(leg, cast(timedelta, decision.wait), decision.reason)
+
+
+def _keep(leg: Leg, kind: str, reason: str) -> None:
+    """Keep with a leg that was withdrawn why it was: not by a person."""
+    DecisionRow.objects.create(leg=leg, kind=kind, reason=reason, inputs={}, outcome={})
+
+
+def _free(leg: Leg, decision: Decision) -> None:
+    """Have enough of our own resting sales withdrawn, the largest first; the exit asks again."""
+    wanted, chosen = decision.quantity, []
+    for pk, reserved in seeing.resting_sales(leg.instrument):
+        if wanted <= 0:
+            break
+        chosen.append(pk)
+        wanted -= reserved
+    why = f"its shares are freed for leg {leg.pk}, a stop's exit"
+    transaction.on_commit(lambda: _withdraw_for_an_exit(chosen, why))
+    planning.ask_again(leg, cast(timedelta, decision.wait), decision.reason)
+
+
+def _withdraw_for_an_exit(legs: Sequence[int], why: str) -> None:
+    """Withdraw legs of other trades, in transactions of their own: no position may be locked yet.
+
+    One that somebody else is looking after just now is passed over; the exit asks again.
+    """
+    for pk in legs:
+        with transaction.atomic():
+            leg = Leg.objects.select_for_update(skip_locked=True).filter(pk=pk).first()
+            if leg is None or leg.status != "working" or leg.cancel_requested_at is not None:
+                continue
+            _keep(leg, seeing.FREED, why)
+            cancelling.withdraw(leg)
+            log.warning("resting_sale_withdrawn", leg=pk, reason=why)
 
 
 def _hedge(leg: Leg, decision: Decision) -> None:

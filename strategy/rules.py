@@ -19,6 +19,8 @@ RESTING_TYPES = ("GTC", "GTD")
 BELOW_MINIMUM = "less than the venue's minimum order"
 NO_MORE_HELD = "no more is held"
 TICK_HAS_CHANGED = "the tick size has changed; asking the venue"
+TAKES_NO_ORDERS = "the market takes no orders now"
+CANCELLED_AT_THE_VENUE = "cancelled at the venue"
 
 FINAL_REFUSALS = (RejectionCode.BLOCKED,)
 """Refusals that no repetition can change: they need a person."""
@@ -31,7 +33,8 @@ PATIENT_REFUSALS = (
 )
 """Refusals that often pass: a balance, a tick or a clock that is behind, a market that pauses.
 
-A market that has closed for good says so itself (`MarketState.is_closed`).
+They are counted in attempts alone, and an exit is never given up for them. A market
+that has closed for good says so itself (`MarketState.is_closed`).
 """
 
 Kind = Literal[
@@ -40,6 +43,7 @@ Kind = Literal[
     "resend",  # plan an order again for what failed to settle
     "cancel",  # withdraw the resting order
     "withdraw",  # withdraw the other legs' orders before undoing them
+    "free",  # withdraw our own resting sales, whose shares an exit needs
     "hedge",  # buy the other outcome instead of a sale that is impossible
     "unwind",  # undo what the other legs have too much
     "finish",  # nothing is left to do
@@ -78,9 +82,14 @@ class LegState:
     attempts: int = 0
     """Orders planned so far."""
     rejections: int = 0
+    """Orders in a row, up to the latest, whose refusals count."""
+    pauses: int = 0
+    """Orders in a row, up to the latest, whose refusals often pass."""
     order: OrderState | None = None
     expires_at: datetime | None = None
     is_cancel_requested: bool = False
+    is_freed: bool = False
+    """It was withdrawn because a stop's exit needs its shares, not by a person."""
     idle_since: datetime | None = None
     """When its latest order ended, or the leg was made."""
     covered: Decimal = ZERO
@@ -99,8 +108,9 @@ class LegState:
 
     @property
     def share(self) -> Decimal:
-        """The part that is done of what was wanted."""
-        return (self.covered + self.matched) / (self.covered + self.quantity)
+        """The part that is done of what was wanted; of nothing, all is done."""
+        wanted = self.covered + self.quantity
+        return (self.covered + self.matched) / wanted if wanted else Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +126,8 @@ class MarketState:
     """How much of what the leg takes from is sellable (collateral for a purchase)."""
     held: Decimal
     """How much of it the wallet holds, settled or settling."""
+    resting: Decimal = ZERO
+    """How much of it our own resting sales reserve that nobody has withdrawn yet."""
     fee_per_unit: Decimal = ZERO
     """The most that a purchase pays per unit on top of its price."""
     is_quoted: bool = True
@@ -144,11 +156,20 @@ class OtherLeg:
     quantity_step: Decimal
     hedged: Decimal = ZERO
     """What was bought of the other outcome in its place."""
+    is_withdrawn: bool = False
+    """Nothing new is planned for it: its cancellation was asked for."""
+    is_by_a_person: bool = False
+    """It was a person who asked."""
 
     @property
     def share(self) -> Decimal:
-        """The part that is done of what was wanted."""
-        return (self.matched + self.hedged) / self.quantity
+        """The part that is done of what was wanted; of nothing, all is done."""
+        return (self.matched + self.hedged) / self.quantity if self.quantity else Decimal(1)
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether anything new may still be planned for it."""
+        return self.is_working and not self.is_withdrawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +182,6 @@ class Limits:
     """The price past which the whole trade would lose, fees included; `None` where unknown."""
     max_attempts: int = 6
     max_rejections: int = 8
-    patience: int = 8
-    """How many times longer a refusal that often passes is borne."""
     max_failures: int = 10
     longest_hold: timedelta = timedelta(seconds=30)
     """How long a leg with a price of its own waits for prices, shares or a market."""
@@ -171,6 +190,8 @@ class Limits:
     in_flight: timedelta = timedelta(seconds=2)
     first_retry: timedelta = timedelta(milliseconds=200)
     longest_retry: timedelta = timedelta(seconds=2)
+    longest_pause: timedelta = timedelta(seconds=20)
+    """Between two orders of an exit that is refused for what often passes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +222,16 @@ def decide(
             "wait", "its order is filled, its trades are not booked", wait=limits.in_flight
         )
     if leg.remaining < max(market.min_quantity, market.quantity_step):
-        return _with_nothing_left(leg, limits)
+        return _with_nothing_left(leg, market, others, limits)
     if (ended := _ended(leg, market, others, limits, now)) is not None:
         return ended
     if (beyond := _beyond_its_budget(leg, limits)) is not None:
         return _remedy(leg, market, others, limits, beyond)
+    if (short := _falling_short(leg, market, others)) is not None:
+        return _beside(short, leg, market, others, limits)
     decision = _order(leg, market, limits, now)
+    if decision.kind in ("place", "resend") and (pause := _pause(leg, limits, now)) is not None:
+        return pause
     if decision.kind == "wait" and market.is_quoted and _has_held_too_long(leg, limits, now):
         why = f"nothing could be offered for {limits.longest_hold.total_seconds():.0f} s"
         return _remedy(leg, market, others, limits, f"{why}: {decision.reason}")
@@ -234,13 +259,18 @@ def _has_unbooked_trades(leg: LegState) -> bool:
     return is_filled and leg.matched <= 0 and leg.failures == 0
 
 
-def _with_nothing_left(leg: LegState, limits: Limits) -> Decision:
+def _with_nothing_left(
+    leg: LegState, market: MarketState, others: Sequence[OtherLeg], limits: Limits
+) -> Decision:
     if leg.settling > 0:
         return Decision("wait", "settling", wait=limits.settling)
+    if leg.quantity <= 0:
+        return Decision("give_up", f"nothing was {_done(leg)}: {NO_MORE_HELD}")
     if leg.remaining <= 0:
         return Decision("finish", "")
     if leg.matched == 0:
-        return Decision("give_up", f"nothing was {_done(leg)}: {BELOW_MINIMUM}")
+        why = f"nothing was {_done(leg)}: {BELOW_MINIMUM}"
+        return _remedy(leg, market, others, limits, why)
     return Decision("finish", f"{_plain(leg.remaining)} remain: {BELOW_MINIMUM}")
 
 
@@ -253,21 +283,45 @@ def _ended(
 ) -> Decision | None:
     """What ends a leg whatever its market offers; what is settling is waited for first.
 
-    What a person has cancelled is left as it is. What ends by itself may leave the
-    other legs with too much.
+    What a person has cancelled is left as it is. What ends by itself, at the venue or for
+    an exit that needs its shares, may leave the other legs with too much.
     """
+    if leg.is_freed:
+        why = "withdrawn: a stop's exit needs its shares"
+        return _stopped(_remedy(leg, market, others, limits, why), why)
     if leg.is_cancel_requested:
         if leg.settling > 0:
             return Decision("wait", "settling", wait=limits.settling)
         return Decision("stop", "cancelled by request")
     if _has_expired(leg, now):
         decision = _remedy(leg, market, others, limits, "it has expired")
-        if decision.kind == "give_up":
-            return Decision("stop", f"expired with {_plain(leg.remaining)} unmatched")
-        return decision
+        return _stopped(decision, f"expired with {_plain(leg.remaining)} unmatched")
+    if _was_cancelled_at_the_venue(leg):
+        decision = _remedy(leg, market, others, limits, CANCELLED_AT_THE_VENUE)
+        said = f"{CANCELLED_AT_THE_VENUE} with {_plain(leg.remaining)} unmatched"
+        return _stopped(decision, said)
     if market.is_closed:
         return _remedy(leg, market, others, limits, "the market is closed")
     return None
+
+
+def _stopped(decision: Decision, reason: str) -> Decision:
+    """The same, but that a leg whose end was somebody's wish is not given up: it stops."""
+    return Decision("stop", reason) if decision.kind == "give_up" else decision
+
+
+def _was_cancelled_at_the_venue(leg: LegState) -> bool:
+    """Whether its resting order was withdrawn by other hands than ours, on the website say."""
+    order = leg.order
+    return (
+        order is not None
+        and leg.role == "wanted"
+        and leg.order_type in RESTING_TYPES
+        and order.status == "cancelled"
+        and not order.refusal
+        and not order.is_cancel_requested
+        and order.venue_status.upper() in ("CANCELED", "CANCELLED")
+    )
 
 
 def _has_expired(leg: LegState, now: datetime) -> bool:
@@ -280,20 +334,76 @@ def _has_expired(leg: LegState, now: datetime) -> bool:
 
 
 def _beyond_its_budget(leg: LegState, limits: Limits) -> str | None:
-    """Why a leg may not try again by itself, `None` while it may."""
+    """Why a leg may not try again by itself, `None` while it may.
+
+    Refusals count in a row: an order that was taken, and one that found no match, makes
+    good for all before it.
+    """
     code = "" if leg.order is None else leg.order.refusal
     if code in FINAL_REFUSALS or (code == RejectionCode.EXPIRATION and leg.expires_at is not None):
         return f"the venue refuses it for good ({code})"
     if code == RejectionCode.MIN_SIZE and leg.matched > 0:
         return BELOW_MINIMUM
-    budget = limits.max_rejections * (limits.patience if code in PATIENT_REFUSALS else 1)
-    if leg.rejections >= budget:
-        return f"refused {leg.rejections} times, last: {code or 'for another reason'}"
+    if counts(code) and leg.rejections >= limits.max_rejections:
+        return f"refused {leg.rejections} times in a row, last: {code}"
     if leg.failures >= limits.max_failures:
         return f"{leg.failures} of its trades failed to settle"
     if not leg.is_exit and leg.attempts >= limits.max_attempts:
         return f"{leg.attempts} orders did not fill it"
     return None
+
+
+def counts(refusal: str) -> bool:
+    """Whether a refusal's code counts against its leg: neither no match nor what often passes."""
+    return bool(refusal) and refusal != RejectionCode.UNMATCHED and refusal not in PATIENT_REFUSALS
+
+
+def _falling_short(
+    leg: LegState, market: MarketState, others: Sequence[OtherLeg]
+) -> OtherLeg | None:
+    """Another leg for which nothing new is planned, and beside which this one would be naked.
+
+    Less than an order's minimum of either leg is borne: it can be neither traded nor undone.
+    """
+    least = max(market.min_quantity, market.quantity_step)
+    whole = leg.covered + leg.quantity
+    for other in others:
+        missing = 1 - other.share
+        has_less = missing * other.quantity >= max(other.min_quantity, other.quantity_step)
+        if not other.may_grow and has_less and missing * whole >= least:
+            return other
+    return None
+
+
+def _beside(
+    short: OtherLeg,
+    leg: LegState,
+    market: MarketState,
+    others: Sequence[OtherLeg],
+    limits: Limits,
+) -> Decision:
+    """Never complete one side of a trade whose other side has ended with less: remedy it."""
+    if short.is_working and short.is_by_a_person:
+        said = f"leg {short.id} was cancelled by a person; seeing what it has done"
+        return Decision("wait", said, wait=limits.in_flight)
+    return _remedy(leg, market, others, limits, f"leg {short.id} ended with less")
+
+
+def _pause(leg: LegState, limits: Limits, now: datetime) -> Decision | None:
+    """How long an exit holds its next order back, refused again and again for what often passes."""
+    if not leg.is_exit or leg.order is None or leg.idle_since is None or leg.pauses < 2:
+        return None
+    pause = min(limits.wait_for_shares * 1.5 ** min(leg.pauses - 1, 10), limits.longest_pause)
+    left = leg.idle_since + pause - now
+    if left <= timedelta(0):
+        return None
+    code = leg.order.refusal
+    said = f"the venue refused {leg.pauses} orders in a row ({code}); trying again"
+    return Decision("wait", TAKES_NO_ORDERS if _is_paused(leg.order) else said, wait=left)
+
+
+def _is_paused(order: OrderState) -> bool:
+    return order.refusal == RejectionCode.MARKET_CLOSED
 
 
 def _has_held_too_long(leg: LegState, limits: Limits, now: datetime) -> bool:
@@ -306,7 +416,7 @@ def _has_held_too_long(leg: LegState, limits: Limits, now: datetime) -> bool:
 def _order(leg: LegState, market: MarketState, limits: Limits, now: datetime) -> Decision:
     """Plan for what remains at a price within the limits, or say what is missing."""
     if not market.accepting_orders:
-        return Decision("wait", "the market takes no orders now", wait=limits.wait_for_shares)
+        return Decision("wait", TAKES_NO_ORDERS, wait=limits.wait_for_shares)
     price = _price(leg, market, limits)
     if isinstance(price, str):
         idle = timedelta(0) if leg.idle_since is None else now - leg.idle_since
@@ -413,13 +523,20 @@ def furthest_price(
 def _without_shares(
     leg: LegState, market: MarketState, limits: Limits, can_take: Decimal
 ) -> Decision:
-    """Too little is free now: wait for what is settling, end what holds nothing."""
+    """Too little is free now: wait for what is settling, end what holds nothing.
+
+    An exit goes before our own resting sales: what they reserve is freed for it.
+    """
     if leg.side == "sell" and market.held < market.min_quantity:
         if leg.settling > 0:
             return Decision("wait", "settling", wait=limits.settling)
         if leg.is_exit and leg.matched > 0:
             return Decision("finish", f"{_plain(leg.remaining)} remain: {NO_MORE_HELD}")
         return Decision("give_up", f"nothing was sold: {NO_MORE_HELD}")
+    if leg.is_exit and leg.side == "sell" and market.resting > 0:
+        short = min(leg.remaining - can_take, market.resting)
+        said = f"{_plain(short)} of its shares are freed from resting sales"
+        return Decision("free", said, short, wait=limits.wait_for_shares)
     reason = (
         f"waiting: only {_plain(quantise_quantity(can_take, market.quantity_step))} free now,"
         " the rest is settling or reserved"
@@ -434,7 +551,12 @@ def _remedy(
     limits: Limits,
     why: str,
 ) -> Decision:
-    """A leg that cannot be completed: protect the trade from what the other legs have done."""
+    """A leg that cannot be completed: protect the trade from what the other legs have done.
+
+    Not once a person has cancelled one of them: then the trade is that person's. Nothing
+    is withdrawn or undone by surprise, and no new order adds to one side; the leg is given
+    up as it is, with an alarm that says so.
+    """
     if leg.settling > 0:
         return Decision("wait", "settling", wait=limits.settling)
     said = f"{_plain(leg.remaining)} remain: {why}"
@@ -442,6 +564,11 @@ def _remedy(
         return Decision("finish", said)
     if leg.role == "unwind" or not others:
         return Decision("give_up", said)
+    if (left := _left_to_a_person(leg, market, others)) is not None:
+        return Decision(
+            "give_up",
+            f"{said}; leg {left.id} was cancelled by a person: nothing is undone by itself",
+        )
     if (hedge := _hedge(leg, market, others, limits, why)) is not None:
         return hedge
     # Also those that have matched nothing yet: nobody would undo what they match later.
@@ -452,6 +579,13 @@ def _remedy(
     if unwinds := _excess(leg, market, others):
         return Decision("unwind", f"{said}; what the legs have unevenly is undone", unwinds=unwinds)
     return Decision("give_up", said)
+
+
+def _left_to_a_person(
+    leg: LegState, market: MarketState, others: Sequence[OtherLeg]
+) -> OtherLeg | None:
+    by_a_person = [other for other in others if other.is_by_a_person]
+    return _falling_short(leg, market, by_a_person)
 
 
 def _hedge(

@@ -102,18 +102,22 @@ SPENT = """
   unmatched,cancelled              MATCHED,MINED,RETRYING    place    wait     wait     wait     wait
   unmatched,cancelled              CONFIRMED                 place    give_up  unwind   unwind   give_up
   unmatched,cancelled              FAILED                    resend   give_up  unwind   unwind   give_up
-  not_enough_balance               none                      give_up  give_up  hedge    unwind   give_up
-  not_enough_balance               MATCHED,MINED,RETRYING    wait     wait     wait     wait     wait
-  not_enough_balance               CONFIRMED                 give_up  give_up  hedge    unwind   give_up
-  not_enough_balance               FAILED                    give_up  give_up  hedge    unwind   give_up
-  tick_size,not_allowed            none                      give_up  give_up  unwind   unwind   give_up
-  tick_size,not_allowed            MATCHED,MINED,RETRYING    wait     wait     wait     wait     wait
-  tick_size,not_allowed            CONFIRMED                 give_up  give_up  unwind   unwind   give_up
-  tick_size,not_allowed            FAILED                    give_up  give_up  unwind   unwind   give_up
-  market_closed,blocked            none                      give_up  give_up  unwind   unwind   give_up
-  market_closed,blocked            MATCHED,MINED,RETRYING    wait     wait     wait     wait     wait
-  market_closed,blocked            CONFIRMED                 give_up  give_up  unwind   unwind   give_up
-  market_closed,blocked            FAILED                    give_up  give_up  unwind   unwind   give_up
+  not_enough_balance               none                      place    give_up  hedge    unwind   give_up
+  not_enough_balance               MATCHED,MINED,RETRYING    place    wait     wait     wait     wait
+  not_enough_balance               CONFIRMED                 place    give_up  hedge    unwind   give_up
+  not_enough_balance               FAILED                    resend   give_up  hedge    unwind   give_up
+  tick_size,not_allowed            none                      place    give_up  unwind   unwind   give_up
+  tick_size,not_allowed            MATCHED,MINED,RETRYING    place    wait     wait     wait     wait
+  tick_size,not_allowed            CONFIRMED                 place    give_up  unwind   unwind   give_up
+  tick_size,not_allowed            FAILED                    resend   give_up  unwind   unwind   give_up
+  market_closed                    none                      place    give_up  unwind   unwind   give_up
+  market_closed                    MATCHED,MINED,RETRYING    place    wait     wait     wait     wait
+  market_closed                    CONFIRMED                 place    give_up  unwind   unwind   give_up
+  market_closed                    FAILED                    resend   give_up  unwind   unwind   give_up
+  blocked                          none                      give_up  give_up  unwind   unwind   give_up
+  blocked                          MATCHED,MINED,RETRYING    wait     wait     wait     wait     wait
+  blocked                          CONFIRMED                 give_up  give_up  unwind   unwind   give_up
+  blocked                          FAILED                    give_up  give_up  unwind   unwind   give_up
   invalid_signature,nonce,other    none                      give_up  give_up  unwind   unwind   give_up
   invalid_signature,nonce,other    MATCHED,MINED,RETRYING    wait     wait     wait     wait     wait
   invalid_signature,nonce,other    CONFIRMED                 give_up  give_up  unwind   unwind   give_up
@@ -286,7 +290,7 @@ def test_an_expired_leg_stops_unless_its_basket_is_uneven(
 def test_an_order_that_the_venue_calls_expired_is_not_placed_again_though_our_clock_is_behind():
     leg = a_leg("cancelled", "none", "single")
     leg = replace(leg, order_type="GTD", expires_at=NOW + timedelta(seconds=2))
-    assert decided(leg).kind == "place"
+    assert decided(replace(leg, order=an_order("none"))).kind == "place"
     expired = OrderState("cancelled", "CANCELED_EXPIRED_ORDER")
     assert decided(replace(leg, order=expired)).kind == "stop"
     too_near = OrderState("cancelled", refusal="expiration")
@@ -432,6 +436,156 @@ def test_fok_is_offered_whole_or_not_at_all():
     assert decided(leg, a_market(free=Decimal(100))).quantity == 100
 
 
+@pytest.mark.parametrize("code", ["not_enough_balance", "tick_size", "not_allowed"])
+def test_an_exit_is_never_given_up_for_what_often_passes(code: str):
+    for refusals in (1, 8, 64, 500):
+        leg = a_leg(code, "none", "exit", attempts=refusals)
+        leg = replace(leg, pauses=refusals, idle_since=NOW - timedelta(days=1))
+        assert decided(leg).kind == "place"
+
+
+def test_an_exit_that_is_refused_again_and_again_waits_longer_each_time_but_never_long():
+    waits = []
+    for pauses in range(1, 40):
+        leg = replace(a_leg("not_allowed", "none", "exit"), pauses=pauses, idle_since=NOW)
+        waits.append(decided(leg).wait or timedelta(0))
+    assert waits[0] == timedelta(0)
+    assert waits == sorted(waits)
+    assert waits[-1] == timedelta(seconds=20)
+    assert "(not_allowed)" in decided(leg).reason
+    signal = replace(a_leg("not_allowed", "none", "single"), pauses=5, idle_since=NOW)
+    assert decided(signal).kind == "place"
+
+
+def test_a_market_that_pauses_is_no_end_of_an_exit_but_one_that_is_closed_is():
+    leg = a_leg("market_closed", "none", "exit", rejections=64)
+    leg = replace(leg, pauses=64, idle_since=NOW)
+    assert (decided(leg).kind, decided(leg).reason) == ("wait", "the market takes no orders now")
+    assert decided(leg, a_market(is_closed=True)).kind == "give_up"
+
+
+@pytest.mark.parametrize("order", ["unmatched", "cancelled", "not_enough_balance"])
+def test_refusals_before_an_order_that_was_taken_end_nothing(order: str):
+    """Ten refusals for want of shares and then one without a match ended a stop's exit."""
+    leg = replace(a_leg(order, "CONFIRMED", "exit", attempts=11), rejections=10)
+    assert decided(leg).kind == "place"
+
+
+def test_an_exit_ends_after_eight_refusals_in_a_row_that_do_not_pass():
+    leg = a_leg("invalid_signature", "none", "exit", rejections=7)
+    assert decided(leg).kind == "place"
+    decision = decided(replace(leg, rejections=8))
+    assert decision.kind == "give_up"
+    assert "refused 8 times in a row, last: invalid_signature" in decision.reason
+
+
+WITHDRAWN = replace(other("0"), is_withdrawn=True)
+ALONE = replace(WITHDRAWN, is_by_a_person=True)
+
+
+@pytest.mark.parametrize("role", ["basket", "hedge"])
+@pytest.mark.parametrize(
+    ("beside", "kind"),
+    [
+        (other("0"), "unwind"),
+        (other("40"), "unwind"),
+        (other("95"), "unwind"),
+        (other("95.01"), "place"),
+        (other("100"), "place"),
+        (other("40", hedged="60"), "place"),
+        (other("0", is_working=True), "place"),
+        (replace(WITHDRAWN, is_working=True), "withdraw"),
+        (WITHDRAWN, "unwind"),
+        (replace(ALONE, is_working=True), "wait"),
+        (ALONE, "give_up"),
+        (replace(ALONE, matched=Decimal(100)), "place"),
+    ],
+)
+def test_no_leg_is_completed_beside_one_that_has_ended_with_less(
+    role: str, beside: OtherLeg, kind: str
+):
+    """The price came back just after the other leg had been withdrawn: it was bought, and naked.
+
+    60 of 100 are done here. What a person has cancelled is left as it is.
+    """
+    leg = a_leg("cancelled", "CONFIRMED", role)
+    decision = decided(leg, None, beside)
+    assert decision.kind == kind
+    if kind == "give_up":
+        assert "leg 2 was cancelled by a person: nothing is undone" in decision.reason
+
+
+def test_nothing_is_undone_in_a_trade_that_a_person_has_taken_a_hand_in():
+    leg = a_leg("blocked", "CONFIRMED", "basket")
+    assert decided(leg, None, ALONE, other("100", id=3)).kind == "give_up"
+    assert decided(leg, None, WITHDRAWN, other("100", id=3)).kind == "unwind"
+
+
+@pytest.mark.parametrize(
+    ("others", "kind"),
+    [([], "stop"), ([other("0", is_working=True)], "withdraw"), ([other("100")], "unwind")],
+)
+def test_an_order_cancelled_on_the_venues_website_is_not_placed_again(
+    others: list[OtherLeg], kind: str
+):
+    for order_type in ("GTC", "GTD"):
+        leg = replace(a_leg("cancelled", "none", "single"), order_type=order_type)
+        leg = replace(leg, expires_at=NOW + timedelta(hours=1))
+        decision = decided(leg, None, *others)
+        assert decision.kind == kind
+        assert "cancelled at the venue" in decision.reason
+    ours = replace(leg, order=OrderState("cancelled", "CANCELED", is_cancel_requested=True))
+    never_sent = replace(leg, order=OrderState("cancelled"))
+    assert decided(ours).kind == decided(never_sent).kind == "place"
+    assert decided(a_leg("cancelled", "none", "single")).kind == "place"  # a FAK's rest
+
+
+def test_a_raised_minimum_leaves_no_other_leg_naked():
+    leg = a_leg("unmatched", "none", "basket")
+    raised = a_market(min_quantity=Decimal(101))
+    decision = decided(leg, raised, other("100"))
+    assert (decision.kind, decision.unwinds) == ("unwind", ((2, Decimal(100)),))
+    assert decided(leg, raised).kind == "give_up"
+    assert "nothing was sold: less than the venue's minimum order" in decided(leg, raised).reason
+
+
+def test_an_exit_of_nothing_is_given_up_with_its_reason():
+    leg = replace(a_leg("none", "none", "exit", attempts=0), quantity=ZERO)
+    decision = decided(leg, a_market(free=ZERO, held=ZERO))
+    assert (decision.kind, decision.reason) == ("give_up", "nothing was sold: no more is held")
+    assert leg.share == replace(other("0"), quantity=ZERO).share == 1
+
+
+@pytest.mark.parametrize(
+    ("role", "changes", "kind", "quantity"),
+    [
+        ("exit", {"resting": "100"}, "free", "100"),
+        ("exit", {"resting": "500"}, "free", "100"),
+        ("exit", {"resting": "30"}, "free", "30"),
+        ("exit", {"resting": "500", "free": "4"}, "free", "96"),
+        ("exit", {"resting": "500", "free": "40"}, "place", "40"),
+        ("exit", {"resting": "0"}, "wait", "0"),
+        ("exit", {"resting": "100", "held": "0"}, "give_up", "0"),
+        ("single", {"resting": "100"}, "wait", "0"),
+        ("unwind", {"resting": "100"}, "wait", "0"),
+    ],
+)
+def test_an_exit_frees_what_our_own_resting_sales_hold(
+    role: str, changes: dict[str, str], kind: str, quantity: str
+):
+    numbers = {name: Decimal(text) for name, text in ({"free": "0"} | changes).items()}
+    decision = decided(a_leg("none", "none", role), a_market(**numbers))
+    assert (decision.kind, decision.quantity) == (kind, Decimal(quantity))
+
+
+def test_a_leg_whose_shares_an_exit_needed_ends_and_protects_its_trade():
+    leg = replace(a_leg("cancelled", "none", "basket"), is_cancel_requested=True, is_freed=True)
+    assert decided(leg).kind == "stop"
+    assert "a stop's exit needs its shares" in decided(leg).reason
+    assert decided(leg, None, other("0", is_working=True)).kind == "withdraw"
+    assert decided(leg, None, other("100")).kind == "unwind"
+
+
 # side, own price, best price, slippage, edge, tick -> limit, or `None` where it is held
 PRICES = [
     ("sell", "0.50", "0.50", "0.02", None, "0.01", "0.5"),
@@ -478,7 +632,7 @@ def test_a_retry_goes_as_far_as_its_slippage_and_its_edge(
 
 
 def test_what_rests_is_offered_again_at_its_own_price_without_looking_at_the_book():
-    leg = replace(a_leg("cancelled", "none", "single"), order_type="GTC")
+    leg = replace(a_leg("unmatched", "none", "single"), order_type="GTC")
     for best in (None, Decimal("0.40"), Decimal("0.505")):
         assert decided(leg, a_market(price=best)).price == Decimal("0.50")
     coarser = a_market(tick_size=Decimal("0.1"))
@@ -563,6 +717,7 @@ def markets(draw: st.DrawFn) -> MarketState:
         quantity_step=STEP,
         free=draw(amounts),
         held=draw(amounts),
+        resting=draw(amounts) * draw(rarely),
         fee_per_unit=draw(st.decimals(0, "0.02", places=4)),
         is_closed=draw(st.integers(0, 9)) == 0,
         accepting_orders=draw(st.integers(0, 9)) > 0,
@@ -578,7 +733,10 @@ def other_legs(draw: st.DrawFn) -> tuple[OtherLeg, ...]:
         quantity = draw(st.decimals("0.01", 300, places=2))
         matched = draw(st.decimals(0, quantity, places=2))
         is_working = draw(st.booleans())
-        made.append(OtherLeg(number + 2, quantity, matched, is_working, Decimal(5), STEP))
+        one = OtherLeg(number + 2, quantity, matched, is_working, Decimal(5), STEP)
+        is_withdrawn = draw(rarely)
+        is_by_a_person = is_withdrawn and draw(st.booleans())
+        made.append(replace(one, is_withdrawn=is_withdrawn, is_by_a_person=is_by_a_person))
     return tuple(made)
 
 
@@ -599,7 +757,7 @@ def test_deciding_twice_decides_the_same(
     """Pure, and total: whatever is seen is decided, and nothing that waits waits without an end."""
     decision = decide(leg, market, others, limits, now=NOW)
     assert decision == decide(leg, market, others, limits, now=NOW)
-    assert (decision.wait is not None) == (decision.kind in ("wait", "withdraw"))
+    assert (decision.wait is not None) == (decision.kind in ("wait", "withdraw", "free"))
     assert (decision.price is not None) == (decision.kind in ("place", "resend", "hedge"))
     assert bool(decision.unwinds) == (decision.kind == "unwind")
 
@@ -717,7 +875,7 @@ def test_whatever_the_venue_answers_a_leg_of_a_signal_ends_within_its_attempts(
                 leg = settled(leg, has_failed=data.draw(st.booleans()))
             continue
         if decision.kind not in ("place", "resend"):
-            assert decision.kind in ("finish", "give_up", "unwind", "hedge")
+            assert decision.kind in ("finish", "give_up", "unwind", "hedge", "stop")
             break
         orders += 1
         now += timedelta(seconds=1)
@@ -737,8 +895,7 @@ def answered(leg: LegState, decision: Decision, answer: str) -> LegState:
         done = decision.quantity if answer == "all" else decision.quantity / 2
         order = OrderState("filled" if answer == "all" else "cancelled")
         return replace(leg, matched=leg.matched + done, settling=done, order=order)
-    refused = answer in REFUSALS
-    return replace(leg, rejections=leg.rejections + refused, order=an_order(answer))
+    return replace(leg, rejections=leg.rejections + (answer == "other"), order=an_order(answer))
 
 
 def settled(leg: LegState, *, has_failed: bool) -> LegState:
