@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Exists, Min, OuterRef, Q
+from django.db.models import Count, Min, Q
 from django.utils import timezone
 
 from minting import pausing
@@ -158,8 +158,8 @@ def status() -> dict[str, Any]:
 def retry_failed(limit: Q | None = None) -> int:
     """Have failed jobs wait again, with those of their legs that may be tried again; how many.
 
-    That is, the failed legs of signals for which nothing has been done instead. An exit is
-    resumed as a new stop.
+    That is, the failed legs of signals in whose trade nothing was hedged or undone: a leg
+    that came back alone would be naked. An exit is resumed as a new stop.
     """
     count = 0
     failed = PositionJob.objects.filter(limit or Q(), status="failed").order_by("-pk")
@@ -175,18 +175,20 @@ def _retry(job: PositionJob) -> bool:
     with transaction.atomic():
         if not _moved_to_waiting(job, now):
             return False
-        legs = Leg.objects.select_for_update(of=("self",)).filter(
-            ~Exists(Leg.objects.filter(of=OuterRef("pk"))),
-            trade=job.trade_id,
-            trade__purpose="signal",
-            role="wanted",
-            status="failed",
-        )
-        for leg in legs.order_by("pk"):
+        for leg in _to_be_tried_again(job.trade_id):
             leg.move("working", attempts=0, rejections=0, next_attempt_at=now, reason="")
             resolve_alert("leg_given_up", f"leg {leg.pk} of trade {leg.trade_id}", "tried again")
     log.info("job_retried", job=job.pk, trade=job.trade_id)
     return True
+
+
+def _to_be_tried_again(trade_id: int) -> list[Leg]:
+    """The failed legs of a signal, locked with their trade; none once there is a remedy in it."""
+    mine = Leg.objects.filter(trade=trade_id, trade__purpose="signal").order_by("pk")
+    legs = list(mine.select_for_update(of=("self",)))
+    if mine.exclude(role="wanted").exists():  # asked when nobody can add one any more
+        return []
+    return [leg for leg in legs if leg.status == "failed"]
 
 
 def _moved_to_waiting(job: PositionJob, now: datetime) -> bool:
