@@ -214,11 +214,9 @@ def test_a_paused_queue_runs_no_job(api: Api, trade: Trade):
 
 
 def test_retrying_has_failed_legs_of_signals_tried_again_and_leaves_exits(api: Api, trade: Trade):
-    given_up, hedged = Leg.objects.filter(trade=trade).order_by("pk")
-    Leg.objects.filter(trade=trade).update(status="failed", attempts=6, rejections=8)
-    Leg.objects.create(
-        trade=trade, role="hedge", of=hedged, instrument=hedged.instrument, side="buy", quantity=10
-    )
+    given_up, done = Leg.objects.filter(trade=trade).order_by("pk")
+    given_up.note(status="failed", attempts=6, rejections=8)
+    done.note(status="done")
     exit_ = a_trade(an_instrument(), purpose="exit")
     Leg.objects.filter(trade=exit_).update(status="failed")
     for one in (trade, exit_):
@@ -230,11 +228,32 @@ def test_retrying_has_failed_legs_of_signals_tried_again_and_leaves_exits(api: A
     given_up.refresh_from_db()
     assert (given_up.status, given_up.attempts, given_up.rejections) == ("working", 0, 0)
     assert given_up.next_attempt_at <= timezone.now()
-    hedged.refresh_from_db()
-    assert (hedged.status, Leg.objects.get(trade=exit_).status) == ("failed", "failed")
+    done.refresh_from_db()
+    assert (done.status, Leg.objects.get(trade=exit_).status) == ("done", "failed")
     job = PositionJob.objects.get(trade=trade)
     assert (job.status, job.runs, job.closed_at) == ("waiting", 0, None)
     assert Alert.objects.get().resolved_at is not None
+
+
+@pytest.mark.parametrize("role", ["hedge", "unwind"])
+def test_retrying_leaves_a_trade_that_was_hedged_or_undone(api: Api, trade: Trade, role: str):
+    """The remedy is for the other leg: the failed one alone would be naked."""
+    failed, other = Leg.objects.filter(trade=trade).order_by("pk")
+    failed.note(status="failed")
+    other.note(status="done")
+    Leg.objects.create(
+        trade=trade,
+        role=role,
+        of=other,
+        instrument=other.instrument,
+        side="buy",
+        quantity=10,
+        status="done",
+    )
+    PositionJob.objects.create(trade=trade, status="failed", closed_at=timezone.now())
+    api.post(f"{PATH}/retry-failed")
+    failed.refresh_from_db()
+    assert failed.status == "failed"
 
 
 def test_a_failed_job_by_hand_is_left_where_another_one_is_open(db: None, trade: Trade):

@@ -5,14 +5,15 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from operations import status
-from orders import reconciling, sending
+from orders import cancelling, planning, reconciling, sending
 from orders.models import Fill, Instrument, Leg, Order, Position, Trade
 from orders.planning import LegRequest
 from polytrader.models import Alert
-from strategy import managing
+from strategy import carrying_out, managing, rules, seeing
 from strategy.models import Decision, PositionJob
 from tests.orders.trades import (
     BOOK,
@@ -120,7 +121,7 @@ def test_a_delayed_order_is_waited_for_and_not_doubled(
     [
         ("reject:fak_not_filled", {"max_attempts": 3}, 3),
         ("reject:invalid_signature", {"max_rejections": 2}, 2),
-        ("reject:not_enough_balance", {"max_rejections": 1, "patience": 2}, 2),
+        ("reject:not_enough_balance", {"max_attempts": 2}, 2),
         ("settlement_fails", {"max_failures": 2}, 2),
     ],
 )
@@ -339,6 +340,152 @@ def test_a_basket_is_not_undone_while_the_venue_tells_no_prices(
         paper.fault(path, "http_500", times=0)
     assert [leg.status for leg in ended(trade)] == ["done", "done"]
     assert_our_rows_equal_the_exchange(paper)
+
+
+def an_exit(instrument: Instrument, quantity: str | None = "100") -> Trade:
+    """A triggered stop's exit at a best price of 0.50, sent."""
+    wanted = None if quantity is None else Decimal(quantity)
+    request = planning.ExitRequest(instrument, "sell", wanted, Decimal("0.50"))
+    with transaction.atomic():
+        planning.lock_positions([instrument])
+        [(trade, order)] = planning.open_exits([request])
+    sending.send_all([] if order is None else [order.pk])
+    return trade
+
+
+def make_old(trade: Trade, seconds: int = 20) -> None:
+    Leg.objects.filter(trade=trade).update(created_at=timezone.now() - timedelta(seconds=seconds))
+
+
+def test_an_exit_outlives_any_number_of_refusals_for_its_balance(
+    paper: PaperProcess, paper_token: Instrument
+):
+    paper.fault("POST /order", "reject:not_enough_balance", times=10)
+    paper.fault("POST /orders", "reject:not_enough_balance", times=10)
+    trade = an_exit(paper_token)
+
+    def refused_ten_times() -> bool:
+        # Its order ended long ago: the pauses of 3 to 20 s in between are over.
+        Order.objects.update(closed_at=timezone.now() - timedelta(minutes=1))
+        hurry()
+        return Order.objects.filter(status="rejected").count() == 10
+
+    wait_until(refused_ten_times, seconds=40)
+    Order.objects.update(closed_at=timezone.now() - timedelta(minutes=1))
+    paper.put_book(paper_token.symbol, bids=[("0.50", 30)], asks=[("0.52", 1000)])
+    hurry_until(Order.objects.filter(status="cancelled"))
+    paper.put_book(paper_token.symbol, **BOOK)
+    [leg] = ended(trade)
+    assert (leg.status, leg.settled_quantity(), leg.rejections) == ("done", Decimal(100), 10)
+    assert_our_rows_equal_the_exchange(paper)
+
+
+def test_an_exit_without_an_answer_is_told_to_a_person_after_15_s_and_no_sooner(
+    paper: PaperProcess, paper_token: Instrument
+):
+    for path in ("POST /order", "POST /orders"):
+        paper.fault(path, "http_425", times=1000)
+    trade = an_exit(paper_token)
+    managing.open_jobs()
+    job = PositionJob.objects.get()
+    managing.run(job)
+    leg = Leg.objects.get(trade=trade)
+    assert Alert.objects.count() == 0
+    assert leg.next_attempt_at == leg.created_at + carrying_out.HELD_TOO_LONG
+    make_old(trade)
+    managing.run(PositionJob.objects.get())
+    alert = Alert.objects.get(kind="exit_held")
+    assert "no clear answer yet" in alert.text
+    for path in ("POST /order", "POST /orders"):
+        paper.fault(path, "http_425", times=0)
+    assert [leg.status for leg in ended(trade)] == ["done"]
+    alert.refresh_from_db()
+    assert alert.resolved_at is not None
+
+
+def test_an_exit_of_all_where_nothing_is_held_fails_with_an_alert(
+    paper: PaperProcess, paper_token: Instrument
+):
+    set_balance(paper, paper_token.symbol, "0")
+    Position.objects.filter(asset=paper_token.symbol).update(matched=0, settled=0)
+    [leg] = ended(an_exit(paper_token, quantity=None))
+    assert (leg.status, leg.quantity) == ("failed", 0)
+    assert given_up(leg).text == "nothing was sold: no more is held"
+
+
+def test_an_exit_takes_the_shares_of_our_own_resting_sales(
+    paper: PaperProcess, paper_token: Instrument
+):
+    """The largest first, and no more than it needs; nobody is asked."""
+    kept = traded(sale(paper_token, 100, "0.60", "GTC"))
+    freed = traded(sale(paper_token, 9900, "0.61", "GTC"))
+    hurry_until(Order.objects.filter(status="open", leg__trade=freed))
+    trade = an_exit(paper_token)
+    assert [leg.status for leg in ended(trade)] == ["done"]
+    [sold] = ended(freed)
+    assert (sold.status, sold.reason) == ("cancelled", "withdrawn: a stop's exit needs its shares")
+    assert "freed" in kinds(sold)
+    assert "free" in kinds(Leg.objects.get(trade=trade))
+    assert Leg.objects.get(trade=kept).status == "working"
+    assert Order.objects.get(leg__trade=kept).status == "open"
+    assert Position.objects.get(asset=paper_token.symbol).settled == 9900
+
+
+def test_a_leg_withdrawn_for_a_sibling_is_no_reason_to_complete_the_sibling_alone(
+    paper: PaperProcess, tokens: list[Instrument], impatient: Any
+):
+    """The price comes back just when the resting leg has been withdrawn."""
+    first, second = tokens
+    paper.put_book(second.symbol, bids=[("0.50", 1000)], asks=[("0.60", 1000)])
+    resting = LegRequest(first, "buy", Decimal(100), Decimal("0.45"), "GTC")
+    trade = traded(resting, purchase(second), max_slippage=Decimal("0.02"))
+    hurry_until(Order.objects.filter(status="open"))
+    hurry_until(Order.objects.filter(status="cancelled"))
+    impatient(longest_hold=timedelta(0))
+    hurry_until(Decision.objects.filter(kind="withdraw"))
+    paper.put_book(second.symbol, bids=[("0.50", 1000)], asks=[("0.52", 1000)])
+    legs = ended(trade)
+    assert [leg.status for leg in legs] == ["cancelled", "failed"]
+    assert legs[0].decisions.filter(kind="withdrawn").count() == 1
+    assert paper.ledger()["trades"] == []
+
+
+def test_a_person_who_cancels_one_leg_has_nothing_undone_and_nothing_bought_beside_it(
+    paper: PaperProcess, tokens: list[Instrument]
+):
+    first, second = tokens
+    paper.put_book(second.symbol, bids=[("0.50", 1000)], asks=[("0.52", 30)])
+    resting = LegRequest(first, "buy", Decimal(100), Decimal("0.45"), "GTC")
+    trade = traded(resting, purchase(second))
+    hurry_until(Order.objects.filter(status="open"))
+    hurry_until(Order.objects.filter(status="cancelled"))
+    with transaction.atomic():
+        cancelling.request(Order.objects.get(status="open"))
+    paper.put_book(second.symbol, bids=[("0.50", 1000)], asks=[("0.52", 1000)])
+    legs = ended(trade)
+    assert [(leg.status, leg.settled_quantity()) for leg in legs] == [
+        ("cancelled", Decimal(0)),
+        ("failed", Decimal(30)),
+    ]
+    assert "was cancelled by a person: nothing is undone" in given_up(legs[1]).text
+    assert_our_rows_equal_the_exchange(paper)
+
+
+def test_a_tick_that_changed_is_noted_after_the_commit(
+    paper: PaperProcess, paper_token: Instrument
+):
+    """The tick locks an instrument before the positions; a wait must not do it the other way round."""
+    leg = Leg.objects.get(trade=planned(sale(paper_token)))
+    family = [leg]
+    before = timezone.now() - timedelta(minutes=1)
+    Instrument.objects.update(updated_at=before)
+    waits = rules.Decision("wait", rules.TICK_HAS_CHANGED, wait=timedelta(seconds=1))
+    Order.objects.update(status="cancelled")
+    with transaction.atomic():
+        seen = seeing.see(leg, family, {})
+        carrying_out.carry_out(leg, family, seen, waits)
+        assert Instrument.objects.get(pk=paper_token.pk).updated_at == before
+    assert Instrument.objects.get(pk=paper_token.pk).updated_at < before
 
 
 def everything() -> dict[str, list[Any]]:
