@@ -4,13 +4,14 @@ Messages are acknowledged early and expire; a lost or doubled one costs a moment
 The schedule is static: no click should be able to stop the tick.
 """
 
+import logging
 import os
 import sys
 import warnings
 
 from celery import Celery
 from celery.exceptions import SecurityWarning
-from celery.signals import task_prerun, worker_ready, worker_shutdown
+from celery.signals import beat_init, task_prerun, worker_ready, worker_shutdown
 
 from polytrader.configuration import load
 from polytrader.variables import ConfigurationError
@@ -92,6 +93,17 @@ app.conf.beat_schedule = {
     },
     "mint": {"task": "mint-queue", "schedule": 2.0, "options": {"expires": 2}},
 }
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    record.exc_info = None
+    return True
+
+
+@beat_init.connect
+def tell_outages_in_one_line(**_: object) -> None:
+    """Without the broker beat logs a traceback of a hundred lines at every attempt."""
+    logging.getLogger("celery.beat").addFilter(_in_one_line)
 
 
 @task_prerun.connect
