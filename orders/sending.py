@@ -428,7 +428,7 @@ def _learn_from(order: Order, code: str) -> None:
     with suppress(ExchangeError):
         if code == RejectionCode.NOT_ENOUGH_BALANCE:
             balances.compare(asset, instrument.venue)
-        elif code == RejectionCode.TICK_SIZE:
+        elif code in (RejectionCode.TICK_SIZE, RejectionCode.MARKET_CLOSED):
             instruments.reread(instrument)
 
 

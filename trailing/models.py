@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from orders.models import LIVE_ORDER_STATES, SIDES, Instrument, Trade
+from orders.models import LIVE_ORDER_STATES, SIDES, Instrument, Leg, Trade
 from polytrader.rows import ExactDecimalField, Row
 from trailing.maths import Side, Trail, trigger_price
 
@@ -200,11 +200,15 @@ def _exit_phase(trade: Trade) -> str:
     legs = list(trade.legs.all())
     if all(leg.status == "done" for leg in legs):
         return "exited"
-    is_troubled = any(
-        leg.rejections or any(o.reason for o in leg.orders.all() if o.status in LIVE_ORDER_STATES)
-        for leg in legs
-    )
-    return "retrying" if is_troubled else "exiting"
+    return "retrying" if any(_is_troubled(leg) for leg in legs) else "exiting"
+
+
+def _is_troubled(leg: Leg) -> bool:
+    """Whether its latest order was refused, or has to say why it is still under way."""
+    latest = max(leg.orders.all(), key=lambda order: order.pk, default=None)
+    if latest is None:
+        return False
+    return latest.status == "rejected" or bool(latest.reason and latest.status in LIVE_ORDER_STATES)
 
 
 class StopEvent(models.Model):
