@@ -191,8 +191,8 @@ Afterwards:
 - nothing happened *twice*: the exchange has no order, trade or split that we do not know, nothing
   was traded beyond what all intents wanted, nothing was sent under one id in two versions;
 - the *ledger* equals the exchange's: every balance and every trade to the last unit, entries that
-  add up to nothing per posting and to the position per asset, no reservation left and none below
-  nothing, no movement "from outside", no alert but of settlements that failed;
+  add up to nothing per posting and to the position per asset, no reservation left and nothing
+  below zero, no movement "from outside", no alert but of settlements that failed;
 - nothing is *stuck*: every order, fill, leg, mint, transaction and job came to its end within 20 s;
 - no process *failed* by itself: there is no traceback in any log.
 
