@@ -2,11 +2,14 @@
 
 import os
 import platform
+import subprocess
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any
+
+from tests.crashes.points import ROOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +133,24 @@ class Report:
         return PAGE.format(
             date=f"{datetime.now(UTC):%Y-%m-%d}",
             command=command,
+            commit=_commit(),
             machine=f"{machine}, Python {platform.python_version()}",
             summary=self.summary(),
             faults=f"{self.bad} of {self.runs} runs" if self.bad else "none of them",
             table="\n".join(lines),
         )
+
+
+def _commit() -> str:
+    """Name the commit that is tested, where this is a clone."""
+    asked = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return asked.stdout.strip() or "an unknown commit"
 
 
 PAGE = """# Killed at every point
@@ -145,7 +161,7 @@ somebody deploys. This page says how that is tested and what came of it. It is w
 
 ## Result
 
-{date}, `{command}`, {machine}:
+{date}, `{command}` at {commit}, {machine}:
 {summary}. Something was wrong afterwards in {faults}.
 
 {table}
