@@ -117,7 +117,7 @@ def _miss(
     told = {(trade.trade_id, spelled(trade.order_id)): trade.status for trade in trades}
     ours = Fill.objects.filter(
         order__instrument__venue=venue_name,
-        matched_at__gte=since,
+        matched_at__gte=since - LISTED_BY_THEN,  # what was too young to be judged last time
         matched_at__lt=began_at - LISTED_BY_THEN,
         status="confirmed",
     )
