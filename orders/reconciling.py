@@ -16,7 +16,7 @@ from typing import Any
 
 import structlog
 from django.db import connection, models, transaction
-from django.db.models import F, Min, Q, Sum, Value
+from django.db.models import Min, Q, Sum, Value
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
@@ -134,23 +134,28 @@ def _changed(resting: Sequence[Order]) -> Iterable[Order]:
 
 def settle_due() -> int:
     """Ask about a batch of unsettled fills."""
-    settling = (
-        Fill.objects.filter(status="matched")
-        .annotate(venue=F("order__instrument__venue"), venue_order_id=F("order__order_id"))
-        .defer("created_at", "updated_at", "closed_at", "next_look_at")
+    settling = Fill.objects.filter(status="matched").defer(
+        "created_at", "updated_at", "closed_at", "next_look_at"
     )
     due = claim_due(settling, "next_look_at", SETTLING, LARGE_BATCH)
-    by_venue = defaultdict(list)
+    # Not joined: to find the oldest few, the planner would read every order for each batch.
+    orders = Order.objects.filter(pk__in={fill.order_id for fill in due})
+    told = {
+        pk: (name, order_id)
+        for pk, name, order_id in orders.values_list("pk", "instrument__venue", "order_id")
+    }
+    by_venue: dict[str, list[Fill]] = defaultdict(list)
     for fill in due:
-        by_venue[fill.venue].append(fill)
+        by_venue[told[fill.order_id][0]].append(fill)
     for name, fills in by_venue.items():
-        left = _settled_by_list(name, fills) if len(fills) > MANY else fills
+        ids = {fill.pk: told[fill.order_id][1] or "" for fill in fills}
+        left = _settled_by_list(name, fills, ids) if len(fills) > MANY else fills
         for order_pk in {fill.order_id for fill in left}:
             _safely(settle, order_pk)
     return len(due)
 
 
-def _settled_by_list(name: str, fills: Sequence[Any]) -> list[Fill]:
+def _settled_by_list(name: str, fills: Sequence[Fill], ids: Mapping[int, str]) -> list[Fill]:
     """Settle what one list of the wallet's trades speaks of; the fills that it does not."""
     since = min(fill.matched_at for fill in fills) - timedelta(seconds=5)
     try:
@@ -161,7 +166,7 @@ def _settled_by_list(name: str, fills: Sequence[Any]) -> list[Fill]:
     told = {(trade.trade_id, trade.order_id.lower()): trade for trade in trades}
     unknown = []
     for fill in fills:
-        trade = told.get((fill.trade_id, fill.venue_order_id.lower()))
+        trade = told.get((fill.trade_id, ids[fill.pk].lower()))
         if trade is None:
             unknown.append(fill)
         else:

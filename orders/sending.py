@@ -42,6 +42,9 @@ LOOK_AGAIN = timedelta(seconds=2)
 UNDER_WAY_FOR = timedelta(seconds=15)
 """How long a post whose process may have died can still arrive: connecting 5 s, answering 10 s."""
 
+POST_WITHIN = timedelta(seconds=4)
+"""From the turn to the post; later than that, others may hold the order for dead."""
+
 DOUBT_FOR = timedelta(seconds=15)
 """How long a post without a clear answer may still be carried out (Binance's recvWindow is 5 s)."""
 
@@ -204,6 +207,8 @@ def post_all(orders: Sequence[Order]) -> None:
 def _post_batch(exchange: Exchange, orders: Sequence[Order]) -> None:
     taken = _take_turns(orders)
     point("turn_taken")
+    # A process that was frozen in between (a paused machine) leaves them to whoever looks next.
+    taken = [order for order in taken if _turned_at(order) > timezone.now() - POST_WITHIN]
     if len(taken) == 1:
         answers = [_answer(exchange, taken[0])]
     elif taken:
@@ -217,6 +222,10 @@ def _post_batch(exchange: Exchange, orders: Sequence[Order]) -> None:
         except Exception:
             log.exception("answer_not_noted", order=order.pk)  # the look-up will find out
         point("answer_noted")
+
+
+def _turned_at(order: Order) -> datetime:
+    return order.sent_at or timezone.now()
 
 
 def _answer(exchange: Exchange, order: Order) -> Acknowledgement | ExchangeError:

@@ -97,3 +97,20 @@ def test_a_process_beside_running_ones_may_send_at_once(
     left_behind(paper_token)
     VenueState.objects.update(reconciled_at=timezone.now() - timedelta(seconds=20))
     assert sending.send(planned(paper_token).pk)
+
+
+def test_a_process_that_was_frozen_before_its_post_leaves_the_order_to_others(
+    paper: PaperProcess, paper_token: Instrument, monkeypatch: pytest.MonkeyPatch
+):
+    order = planned(paper_token)
+    take_turns = sending._take_turns
+
+    def frozen(orders: list[Order]) -> list[Order]:
+        taken = take_turns(orders)
+        for one in taken:
+            one.sent_at -= timedelta(seconds=20)
+        return taken
+
+    monkeypatch.setattr(sending, "_take_turns", frozen)
+    sending.send(order.pk)
+    assert (paper.ledger()["orders"], Order.objects.get().posts) == ([], 1)
