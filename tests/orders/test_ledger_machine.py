@@ -217,11 +217,15 @@ class Book(RuleBasedStateMachine):
     def decide(self, fate: Fate) -> None:
         free = self.sellable()
         known = set(Order.objects.values_list("pk", flat=True))
-        self.done(lambda: managing.manage(list(Leg.objects.filter(status="working"))), fate)
+        self.done(lambda: managing.manage(self.some_legs()), fate)
         planned: dict[str, Decimal] = defaultdict(Decimal)
         for order in Order.objects.exclude(pk__in=known).filter(side="sell"):
             planned[order.instrument.base_asset] += order.quantity
         assert all(amount <= free[asset] for asset, amount in planned.items())
+
+    def some_legs(self) -> list[Leg]:
+        """Not all at a time, as batches do; those that were looked at longest ago."""
+        return list(Leg.objects.filter(status="working").order_by("updated_at")[:4])
 
     def send(self, mood: Mood, part: Decimal, fate: Fate) -> None:
         self.venue.mood, self.venue.takes_part = mood, part
@@ -428,10 +432,10 @@ def quiet() -> Iterator[None]:
 
 
 def test_nothing_is_lost_or_oversold_whatever_happens():
-    run_state_machine_as_test(Book, settings=settings(max_examples=20, stateful_step_count=14))
+    run_state_machine_as_test(Book, settings=settings(max_examples=18, stateful_step_count=14))
 
 
 def test_what_the_owner_does_by_hand_is_booked_beside_ours():
     run_state_machine_as_test(
-        BookWithAnOwner, settings=settings(max_examples=12, stateful_step_count=14)
+        BookWithAnOwner, settings=settings(max_examples=15, stateful_step_count=14)
     )
