@@ -9,15 +9,17 @@ from typing import Protocol
 from exchange.errors import ExchangeError
 from exchange.types import (
     Acknowledgement,
+    Approval,
+    Conversion,
     InstrumentInfo,
     OpenOrder,
     OrderReport,
     OrderRequest,
     Quote,
     SignedOrder,
-    SignedSplit,
-    SplitReport,
+    SignedTransaction,
     TradeReport,
+    TransactionReport,
     UserEvent,
 )
 
@@ -109,31 +111,73 @@ class UserStream(Protocol):
 
 
 class Minter(Protocol):
-    """Whoever turns collateral into outcome tokens for the wallet."""
+    """Whoever turns collateral into outcome tokens for the wallet, and back.
+
+    One transaction of the wallet is under way at a time: sign, note down, submit, then
+    look it up until its report is final. Reads raise `Unavailable`.
+    """
 
     @property
     def wallet(self) -> str:
-        """The address that splits and receives the tokens."""
+        """The address whose collateral and tokens are converted."""
+
+    @property
+    def approves_apart(self) -> bool:
+        """Whether an approval is a transaction of its own (EOA), not a part of the conversion."""
+
+    def check(self) -> None:
+        """Make sure of the chain's id and of code at every contract used.
+
+        Raises `Rejected` (`wrong_chain`, `no_code`) in words for the user; asks once per
+        process what it found right.
+        """
+
+    def missing_approval(self, conversion: Conversion) -> Approval | None:
+        """What the adapter may not take yet, exactly as much as the conversion needs."""
 
     def next_nonce(self) -> int:
-        """The nonce the wallet's next transaction must carry."""
+        """The nonce the wallet's next transaction must carry.
 
-    def sign_split(
-        self, condition_id: str, neg_risk: bool, quantity: Decimal, nonce: int
-    ) -> SignedSplit:
-        """Sign a split of `quantity` collateral into as many of each outcome; sends nothing."""
-
-    def submit(self, signed: SignedSplit) -> str:
-        """Send the signed bytes and return the transaction id.
-
-        `Rejected('nonce')` says that these bytes can never execute any more.
+        Raises `Unavailable` while another transaction of the wallet, not known to us, is pending.
         """
 
-    def find_split(self, signed: SignedSplit, transaction_id: str) -> SplitReport | None:
-        """Look a submitted split up, by `transaction_id` or, where empty, by wallet and nonce.
+    def sign(
+        self, conversion: Conversion, nonce: int, approval: Approval | None = None
+    ) -> SignedTransaction:
+        """Sign a conversion, together with its `approval` unless `approves_apart`; sends nothing.
 
-        `None` only when the relayer says it does not know it.
+        Raises `Rejected` where it could not work: `wrong_tokens` when the ids are not those
+        the chain would make, `would_revert` when a trial run fails, `no_gas`.
         """
+
+    def sign_approval(self, approval: Approval, nonce: int) -> SignedTransaction:
+        """Sign an approval alone, where `approves_apart`. Raises like `sign`."""
+
+    def sign_replacement(self, signed: SignedTransaction) -> SignedTransaction | None:
+        """Sign the same call with the same nonce for higher fees; `None` at the cap, or without gas."""
+
+    def submit(self, signed: SignedTransaction) -> str:
+        """Send the signed bytes; return the transaction id, to be looked up by.
+
+        `Rejected('nonce')` says that these bytes can execute no more, but *may have
+        executed already*: ask `find`. Any other `Rejected` of a first submission says that
+        they were not taken.
+        """
+
+    def find(
+        self, signed: Sequence[SignedTransaction], transaction_id: str
+    ) -> TransactionReport | None:
+        """Look a transaction up, in all its replacements (same nonce; oldest first).
+
+        By `transaction_id`, by hash or signature, then by the nonce. `None` while nobody
+        knows of it and its nonce is not used: the same bytes may be sent again.
+        """
+
+    def held(self, assets: Sequence[str]) -> dict[str, Decimal]:
+        """What the wallet holds by the chain's latest block: `collateral`, token ids."""
+
+    def payouts(self, condition_id: str) -> tuple[Decimal, Decimal] | None:
+        """What one token of outcome 0 and of 1 pays, once the condition is resolved."""
 
     def now(self) -> datetime:
         """The chain's idea of the time, to judge deadlines by."""

@@ -1,5 +1,6 @@
 """What crosses the border to a venue: frozen values, `Decimal` money, aware datetimes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -27,6 +28,11 @@ class RejectionCode(StrEnum):
     MARKET_CLOSED = "market_closed"
     NONCE = "nonce"
     BLOCKED = "blocked"
+    NO_GAS = "no_gas"
+    NO_CODE = "no_code"
+    WRONG_CHAIN = "wrong_chain"
+    WRONG_TOKENS = "wrong_tokens"
+    WOULD_REVERT = "would_revert"
     OTHER = "other"
 
 
@@ -51,6 +57,8 @@ class InstrumentInfo:
     outcome: str = ""
     question: str = ""
     neg_risk: bool = False
+    neg_risk_id: str = ""
+    """The id of the neg-risk event a market belongs to; it must not be converted without."""
     fee_rate: Decimal = Decimal(0)
     fee_exponent: int = 0
     accepting_orders: bool = True
@@ -173,20 +181,68 @@ class TradeReport:
 
 
 @dataclass(frozen=True, slots=True)
-class SignedSplit:
-    """A signed split of collateral into both outcomes, with the nonce it will use."""
+class Conversion:
+    """What a wallet asks of a market's collateral adapter.
 
-    wallet: str
-    nonce: int
-    deadline: datetime
-    payload: str = field(repr=False)
+    `split` turns `quantity` collateral into as many of each outcome, `merge` turns them
+    back, `redeem` turns *everything* the wallet holds of a resolved market into what it
+    pays (its `quantity` says nothing to the chain).
+    """
+
+    kind: Literal["split", "merge", "redeem"]
+    condition_id: str
+    neg_risk: bool
+    tokens: tuple[str, str]
+    """The token ids of outcome 0 and 1, in the condition's order."""
+    quantity: Decimal
 
 
 @dataclass(frozen=True, slots=True)
-class SplitReport:
-    """What became of a submitted split."""
+class Approval:
+    """What the wallet must let a contract move first.
+
+    `amount` is in collateral, infinite where somebody asked for that; `None` means the
+    wallet's outcome tokens, of which ERC-1155 knows only all or nothing.
+    """
+
+    spender: str
+    amount: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignedTransaction:
+    """A signed transaction of a wallet, with the nonce it will use; `payload` is what gets sent.
+
+    `payload` (text) holds everything needed to send the very same bytes again from
+    another process. `transaction_hash` is known beforehand for an EOA alone. Without a
+    `deadline` it can execute for as long as its nonce is not used. `max_fee` is the most
+    it may cost, in POL; 0 where somebody else pays.
+    """
+
+    wallet: str
+    nonce: int
+    payload: str = field(repr=False)
+    transaction_hash: str = ""
+    deadline: datetime | None = None
+    max_fee: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionReport:
+    """What became of a transaction.
+
+    - `pending`: it may still execute, or has too few blocks above it.
+    - `confirmed`: it executed; `moved` says what the chain's logs show.
+    - `reverted`: it executed to no effect, for good; the nonce is used.
+    - `replaced`: another transaction used its nonce, for good: it cannot execute.
+    - `unaccounted`: its nonce is used, and by what nobody says: look at the balances.
+    """
 
     transaction_id: str
-    status: Literal["pending", "confirmed", "failed"]
+    status: Literal["pending", "confirmed", "reverted", "replaced", "unaccounted"]
     transaction_hash: str = ""
     message: str = ""
+    moved: Mapping[str, Decimal] = field(default_factory=dict)
+    """What the wallet gained (lost, below 0) by asset: `collateral` and token ids."""
+    cost: Decimal = Decimal(0)
+    """What the wallet paid for gas, in POL."""

@@ -113,12 +113,12 @@ def _polymarket() -> Exchange:
 
 
 def _minter() -> Minter:
-    from exchange.polymarket.minting import PolymarketMinter
+    from exchange.polymarket.minting import minter_of
 
     account = _account()
     if account is None:
         raise Rejected(RejectionCode.NOT_ALLOWED, "this process has no signing key; it cannot mint")
-    return PolymarketMinter(_endpoints(), account)
+    return minter_of(_endpoints(), account)
 
 
 def _binance() -> Exchange:

@@ -17,8 +17,3 @@ WRAPPED_COLLATERAL = "0x3A3BD7bb9528E159577F7C2e685CC81A765002E2"
 def exchange_for(neg_risk: bool) -> str:
     """Return the contract that settles orders of such a market."""
     return NEG_RISK_EXCHANGE if neg_risk else STANDARD_EXCHANGE
-
-
-def adapter_for(neg_risk: bool) -> str:
-    """Return the contract that splits collateral for such a market."""
-    return NEG_RISK_COLLATERAL_ADAPTER if neg_risk else COLLATERAL_ADAPTER

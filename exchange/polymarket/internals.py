@@ -1,7 +1,7 @@
-"""Everything used of the official client's private parts, and nothing else uses them.
+"""What is used of the official client's private parts; the calls that mint are in `internals_minting.py`.
 
-`polymarket-client` 0.14.0 offers no public way to another base address, to sign without
-asking the network, or to sign and submit a split apart. `tests/exchange/test_internals.py`
+Nothing else uses them. `polymarket-client` 0.14.0 offers no public way to another base address, to sign without
+asking the network, or to sign and submit a conversion apart. `tests/exchange/test_internals.py`
 fails when another version is installed or one of these changes. Importing this file loads
 the client (1 s, 70 MB): import it where it is used.
 """
@@ -13,11 +13,6 @@ from eth_account import Account as EthAccount
 from eth_account.signers.local import LocalAccount
 from polymarket._internal.actions.auth import create_or_derive_api_key_sync
 from polymarket._internal.actions.relayer.auth import make_relayer_header_resolver_sync
-from polymarket._internal.actions.relayer.calls import TransactionCall
-from polymarket._internal.actions.relayer.calls import erc20_approval_call as _approval_call
-from polymarket._internal.actions.relayer.calls import split_position_call as _split_call
-from polymarket._internal.actions.relayer.gasless import build_deposit_wallet_payload
-from polymarket._internal.actions.relayer.signing.deposit_wallet import sign_deposit_wallet_batch
 from polymarket._internal.environment import PRODUCTION_CONFIG
 from polymarket._internal.l1_auth import sign_api_key_auth
 from polymarket._internal.wallet import (
@@ -35,8 +30,6 @@ from polymarket.errors import (
     UnexpectedResponseError,
 )
 from polymarket.models.clob import ApiKeyCreds
-from polymarket.models.types import CtfConditionId
-from polymarket.types import EvmAddress, HexString
 
 from exchange.polymarket.connections import (
     Connection,
@@ -128,48 +121,6 @@ def kind_of_wallet(owner: str, wallet: str) -> WalletKind | None:
     """Return what the wallet is to the owner, `None` where it is not derived from the owner."""
     kind = try_classify_wallet_type(signer=owner, wallet=wallet, config=WALLET_DERIVATION)
     return None if kind is None else _KINDS[kind]
-
-
-def split_call(adapter: str, collateral: str, condition_id: str, amount: int) -> TransactionCall:
-    """Return the adapter's `splitPosition` of `amount` base units into both outcomes."""
-    return _split_call(
-        target=EvmAddress(adapter),
-        collateral=EvmAddress(collateral),
-        condition_id=CtfConditionId(condition_id),
-        amount=amount,
-    )
-
-
-def approval_call(token: str, spender: str, amount: int) -> TransactionCall:
-    """Return the ERC-20 approval of exactly `amount` base units."""
-    return _approval_call(
-        token_address=EvmAddress(token), spender=EvmAddress(spender), amount=amount
-    )
-
-
-def signed_batch(
-    private_key: str, wallet: str, calls: list[TransactionCall], nonce: int, deadline: int
-) -> dict[str, object]:
-    """Return the relayer's envelope of calls signed for a deposit wallet; sends nothing."""
-    signer = _signer(private_key)
-    signature: HexString = sign_deposit_wallet_batch(
-        signer,
-        wallet=EvmAddress(wallet),
-        calls=calls,
-        nonce=str(nonce),
-        deadline=str(deadline),
-        chain_id=PRODUCTION_CONFIG.chain_id,
-    )
-    return build_deposit_wallet_payload(
-        signer_address=signer.address,
-        deposit_wallet_factory=WALLET_DERIVATION.deposit_wallet_factory,
-        wallet=EvmAddress(wallet),
-        calls=calls,
-        nonce=str(nonce),
-        deadline=str(deadline),
-        signature=signature,
-        metadata="",
-    )
 
 
 def _signer(private_key: str) -> LocalAccount:

@@ -189,6 +189,7 @@ def _instrument(
         outcome=tokens[symbol],
         question=str(details.get("question") or ""),
         neg_risk=market.get("nr") is True,
+        neg_risk_id=str(details.get("negRiskMarketID") or ""),
         fee_rate=fees.rate,
         fee_exponent=int(fees.exponent),
         accepting_orders=_is_open(details),

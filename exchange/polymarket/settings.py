@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from exchange.polymarket import addresses
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
@@ -26,6 +28,33 @@ class Endpoints:
             rpc=f"{base}/rpc",
             user_ws=f"{base.replace('http', 'ws', 1)}/ws/user",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Contracts:
+    """The contracts that minting speaks to; the venue has replaced its adapters before.
+
+    The adapters may be named by settings, by the names that `named` has; the tokens may not,
+    since the token ids follow from them.
+    """
+
+    collateral: str = addresses.COLLATERAL
+    conditional_tokens: str = addresses.CONDITIONAL_TOKENS
+    collateral_adapter: str = addresses.COLLATERAL_ADAPTER
+    neg_risk_collateral_adapter: str = addresses.NEG_RISK_COLLATERAL_ADAPTER
+
+    def adapter_for(self, neg_risk: bool) -> str:
+        """Return the contract that converts collateral for such a market."""
+        return self.neg_risk_collateral_adapter if neg_risk else self.collateral_adapter
+
+    def named(self) -> dict[str, str]:
+        """Return every address by its setting, or by what it is."""
+        return {
+            "POLY_COLLATERAL_ADAPTER": self.collateral_adapter,
+            "POLY_NEG_RISK_ADAPTER": self.neg_risk_collateral_adapter,
+            "ConditionalTokens": self.conditional_tokens,
+            "pUSD": self.collateral,
+        }
 
 
 @dataclass(frozen=True, slots=True)

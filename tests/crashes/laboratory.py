@@ -27,7 +27,7 @@ from django.utils import timezone
 
 from exchange import guarded
 from exchange.polymarket import placing
-from exchange.polymarket.minting import PolymarketMinter
+from exchange.polymarket.relayed import RelayedMinter
 from minting import requesting, splitting
 from orders import listing, reconciling, venues
 from orders.models import Instrument, Order
@@ -233,7 +233,7 @@ def _end(pid: int) -> None:
 
 def _record_posts(path: Path) -> None:
     """Write down the bytes of every order and split before they go out."""
-    post, post_many, submit = placing.post, placing.post_many, PolymarketMinter.submit
+    post, post_many, submit = placing.post, placing.post_many, RelayedMinter.submit
 
     def record(name: str, payload: str) -> None:
         line = json.dumps([name, hashlib.sha256(payload.encode()).hexdigest()])
@@ -254,7 +254,7 @@ def _record_posts(path: Path) -> None:
         return submit(minter, signed)
 
     placing.post, placing.post_many = recorded_post, recorded_post_many
-    PolymarketMinter.submit = recorded_submit
+    RelayedMinter.submit = recorded_submit
 
 
 def _tables() -> list[str]:

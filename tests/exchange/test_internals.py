@@ -8,28 +8,45 @@ from pathlib import Path
 from polymarket._internal.environment import PRODUCTION_CONFIG
 from polymarket.clients._transport import SyncTransport
 
-from exchange.polymarket import addresses, internals
+from exchange.polymarket import addresses, internals, internals_minting
 
 SIGNATURES = {
-    "_approval_call": ["token_address", "spender", "amount"],
-    "_split_call": ["target", "collateral", "condition_id", "amount"],
-    "build_deposit_wallet_payload": [
-        "signer_address",
-        "deposit_wallet_factory",
-        "wallet",
-        "calls",
-        "nonce",
-        "deadline",
-        "signature",
-        "metadata",
-    ],
     "create_or_derive_api_key_sync": ["clob", "signature"],
     "derive_beacon_deposit_wallet_address": ["signer", "config"],
     "make_relayer_header_resolver_sync": ["api_key"],
     "_make_l2_header_resolver_sync": ["signer", "credentials"],
     "sign_api_key_auth": ["signer", "chain_id", "timestamp", "nonce"],
-    "sign_deposit_wallet_batch": ["signer", "wallet", "calls", "nonce", "deadline", "chain_id"],
     "try_classify_wallet_type": ["signer", "wallet", "config"],
+}
+MINTING_SIGNATURES = {
+    "ctf_split_position_call": ["target", "collateral", "condition_id", "amount"],
+    "ctf_merge_positions_call": ["target", "collateral", "condition_id", "amount"],
+    "ctf_redeem_positions_call": ["ctf", "collateral", "condition_id"],
+    "erc20_approval_call": ["token_address", "spender", "amount"],
+    "erc1155_set_approval_for_all_call": ["token_address", "operator", "approved"],
+    "encode_proxy_call": ["calls"],
+    "encode_safe_multisend_call": ["calls"],
+    "sign_deposit_wallet_batch": ["signer", "wallet", "calls", "nonce", "deadline", "chain_id"],
+    "build_deposit_wallet_payload": [
+        *("signer_address", "deposit_wallet_factory", "wallet", "calls"),
+        *("nonce", "deadline", "signature", "metadata"),
+    ],
+    "sign_safe_transaction": [
+        *("signer", "safe_address", "to", "data", "value", "operation", "nonce", "chain_id")
+    ],
+    "build_safe_payload": [
+        *("signer_address", "wallet", "target", "data", "value", "operation"),
+        *("nonce", "signature", "metadata"),
+    ],
+    "build_proxy_transaction_hash": [
+        *("from_address", "to", "data", "relayer_fee", "gas_price", "gas_limit"),
+        *("nonce", "relay_hub", "relay"),
+    ],
+    "sign_proxy_message": ["signer", "message_hash"],
+    "build_proxy_payload": [
+        *("signer_address", "proxy_factory", "wallet", "data", "nonce", "signature"),
+        *("gas_limit", "relay", "relay_hub", "metadata"),
+    ],
 }
 
 
@@ -38,8 +55,12 @@ def test_the_installed_client_is_the_pinned_one():
 
 
 def test_private_functions_take_what_they_took():
-    for name, parameters in SIGNATURES.items():
-        assert list(inspect.signature(getattr(internals, name)).parameters) == parameters, name
+    for module, signatures in (
+        (internals, SIGNATURES),
+        (internals_minting, MINTING_SIGNATURES),
+    ):
+        for name, parameters in signatures.items():
+            assert list(inspect.signature(getattr(module, name)).parameters) == parameters, name
 
 
 def test_the_transport_takes_our_client_and_headers():
@@ -47,11 +68,11 @@ def test_the_transport_takes_our_client_and_headers():
     assert {"base_url", "client", "header_resolver"} <= set(taken)
 
 
-def test_private_names_stay_in_one_file():
+def test_private_names_stay_in_two_files():
     private = re.compile(r"polymarket\._internal|from polymarket\b|import polymarket\b")
     ours = Path(internals.__file__).parents[1]
     users = [path.name for path in ours.rglob("*.py") if private.search(path.read_text())]
-    assert users == ["internals.py"]
+    assert sorted(users) == ["internals.py", "internals_minting.py"]
 
 
 def test_our_addresses_are_the_clients():

@@ -10,13 +10,21 @@ import pytest
 
 from exchange.binance.trading import BinanceExchange
 from exchange.errors import OutcomeUnknown, Rejected, Unavailable
-from exchange.polymarket.minting import PolymarketMinter
+from exchange.polymarket.minting import minter_of
 from exchange.polymarket.positions import position_id
 from exchange.polymarket.settings import Account, Endpoints, Timeouts
 from exchange.polymarket.trading import PolymarketExchange
 from exchange.polymarket.user_stream import UserStream
+from exchange.port import Minter
 from exchange.quantising import limit_price
-from exchange.types import InstrumentInfo, OrderRequest, SignedOrder, TradeReport, UserEvent
+from exchange.types import (
+    Conversion,
+    InstrumentInfo,
+    OrderRequest,
+    SignedOrder,
+    TradeReport,
+    UserEvent,
+)
 from tests.exchange.conftest import KEY, OWNER
 from tests.paper_process import PaperProcess, running_paper, wait_until
 
@@ -42,9 +50,8 @@ def exchange(paper: PaperProcess) -> PolymarketExchange:
 
 
 @pytest.fixture
-def minter(paper: PaperProcess) -> PolymarketMinter:
-    account = Account(KEY, relayer_key="any")
-    return PolymarketMinter(Endpoints.paper(paper.url), account, TIMES)
+def minter(paper: PaperProcess) -> Minter:
+    return minter_of(Endpoints.paper(paper.url), Account(KEY, relayer_key="any"), TIMES)
 
 
 def order(info: InstrumentInfo, side="sell", quantity="20", price="0.45") -> OrderRequest:
@@ -165,23 +172,38 @@ def test_a_failed_settlement_is_told_and_a_buy_pays_its_fee(paper, exchange):
     assert trade.status == "failed"
 
 
+def split_of(market, quantity: str) -> Conversion:
+    tokens = tuple(market["tokenIds"])
+    neg_risk = market["negRisk"]
+    return Conversion("split", market["conditionId"], neg_risk, tokens, Decimal(quantity))
+
+
 @pytest.mark.parametrize("neg_risk", [False, True])
 def test_a_split_brings_both_tokens_once(paper, exchange, minter, neg_risk):
     market = next(one for one in paper.markets() if one["negRisk"] is neg_risk)
-    before = [exchange.balance(token) for token in market["tokenIds"]]
-    nonce = minter.next_nonce()
-    signed = minter.sign_split(market["conditionId"], neg_risk, Decimal("5.25"), nonce)
-    assert minter.find_split(signed, "") is None
+    assets = ["collateral", *market["tokenIds"]]
+    minter.check()
+    before, nonce = minter.held(assets), minter.next_nonce()
+    split = split_of(market, "5.25")
+    signed = minter.sign(split, nonce, minter.missing_approval(split))
+    assert minter.find([signed], "") is None
     transaction_id = minter.submit(signed)
     with pytest.raises((Unavailable, Rejected)):
         minter.submit(signed)
-    found = minter.find_split(signed, "")
+    found = minter.find([signed], "")
     assert found is not None
     assert found.transaction_id == transaction_id
-    wait_until(lambda: minter.find_split(signed, transaction_id).status == "confirmed")
-    for token, held in zip(market["tokenIds"], before, strict=True):
-        exchange.refresh_balance(token)
-        assert exchange.balance(token) == held + Decimal("5.25")
+    wait_until(lambda: minter.find([signed], transaction_id).status == "confirmed")
+    moved = minter.find([signed], "").moved
+    assert {token: moved[token] for token in assets[1:]} == dict.fromkeys(
+        assets[1:], Decimal("5.25")
+    )
+    after = minter.held(assets)
+    assert [after[asset] - before[asset] for asset in assets] == [
+        Decimal("-5.25"), Decimal("5.25"), Decimal("5.25"),
+    ]  # fmt: skip
+    exchange.refresh_balance(assets[1])
+    assert exchange.balance(assets[1]) == after[assets[1]]
     with pytest.raises(Rejected) as refused:
         minter.submit(signed)
     assert refused.value.code == "nonce"
@@ -191,14 +213,14 @@ def test_a_split_brings_both_tokens_once(paper, exchange, minter, neg_risk):
 
 
 def test_a_lost_answer_to_a_split_is_found(paper, minter):
-    market = paper.markets()[0]
-    signed = minter.sign_split(market["conditionId"], False, Decimal(5), minter.next_nonce())
+    market = next(one for one in paper.markets() if not one["negRisk"])
+    signed = minter.sign(split_of(market, "5"), minter.next_nonce())
     paper.fault("split", "timeout_after_accept")
     with pytest.raises(OutcomeUnknown):
         minter.submit(signed)
-    found = wait_until(lambda: minter.find_split(signed, ""))
+    found = wait_until(lambda: minter.find([signed], ""))
     assert found.transaction_id
-    wait_until(lambda: minter.find_split(signed, "").status == "confirmed")
+    wait_until(lambda: minter.find([signed], "").status == "confirmed")
 
 
 def test_spot_is_quoted_and_sold(paper):

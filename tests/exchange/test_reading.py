@@ -216,7 +216,15 @@ def test_an_instrument_is_described(exchange):
     assert (info.tick_size, info.min_quantity) == (Decimal("0.01"), Decimal(5))
     assert (info.complement, info.outcome, info.question) == (NO, "Yes", "Rain?")
     assert (info.fee_rate, info.fee_exponent, info.neg_risk) == (Decimal("0.04"), 1, False)
-    assert info.accepting_orders
+    assert (info.accepting_orders, info.neg_risk_id) == (True, "")
+
+
+def test_a_neg_risk_market_names_its_event_and_trades_without(venue: Stub, exchange):
+    venue.on("GET", f"/clob-markets/{CONDITION}", MARKET | {"nr": True})
+    info = exchange.instrument(YES)
+    assert (info.neg_risk, info.neg_risk_id) == (True, "")
+    venue.on("GET", "/markets/keyset", {"markets": [{"negRiskMarketID": "0xab"}]})
+    assert exchange.instrument(YES).neg_risk_id == "0xab"
 
 
 def test_a_closed_market_is_found_and_takes_no_orders(venue: Stub, exchange):
