@@ -7,13 +7,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import cast
 
-from django.db.models import F, Sum
 from django.utils import timezone
 
 from exchange.quantising import limit_price, quantise_quantity, spot_limit_price
 from exchange.types import OrderType, Side
 from orders import balances, fees, ledger
-from orders.models import Fill, Instrument, Leg, Order, Position, Trade
+from orders.models import Instrument, Leg, Order, Position, Trade
 
 FIRST_RETRY = timedelta(milliseconds=200)
 LONGEST_RETRY = timedelta(seconds=2)
@@ -150,11 +149,10 @@ class Free:
         self._left: dict[str, Decimal] = {}
 
     def of(self, asset: str) -> Decimal:
-        """How much of an asset is sellable, and not only because something else is coming in."""
+        """How much of an asset is sellable."""
         if asset not in self._left:
             position = Position.objects.filter(asset=asset).first()
-            free = Decimal(0) if position is None else position.sellable() - _made_up_for(position)
-            self._left[asset] = max(Decimal(0), free)
+            self._left[asset] = Decimal(0) if position is None else position.sellable()
         return self._left[asset]
 
     def take(self, instrument: Instrument, side: str, price: Decimal, wanted: Decimal) -> Decimal:
@@ -171,20 +169,6 @@ class Free:
         if quantity >= instrument.min_quantity:
             self._left[asset] -= quantity * per_unit
         return quantity
-
-
-def _made_up_for(position: Position) -> Decimal:
-    """What leaves a position with unsettled trades while as much comes in with others.
-
-    min(matched, settled) does not see it: 1000 settled and all of them sold, 50 bought,
-    are 50 matched and 1000 settled, and yet nothing is there until the 50 are settled.
-    """
-    unsettled = Fill.objects.filter(status="matched")
-    sold = unsettled.filter(order__side="sell", order__instrument__base_asset=position.asset)
-    bought = unsettled.filter(order__side="buy", order__instrument__quote_asset=position.asset)
-    leaving = sold.aggregate(total=Sum("quantity"))["total"] or Decimal(0)
-    leaving += bought.aggregate(total=Sum(F("quantity") * F("price") + F("fee")))["total"] or 0
-    return max(Decimal(0), min(position.matched - position.settled, Decimal(0)) + leaving)
 
 
 def asset_taken(instrument: Instrument, side: str) -> str:

@@ -5,13 +5,10 @@ from __future__ import annotations
 from decimal import Decimal
 
 from django.db import models
-from django.db.models import F, Sum
 from django.utils import timezone
 
 from orders.models.instruments import ZERO
 from polytrader.rows import ExactDecimalField, Row
-
-_left = F("quantity") - F("matched_quantity")
 
 
 class Position(Row):
@@ -44,21 +41,16 @@ class Position(Row):
         return self.asset
 
     def reserved(self) -> Decimal:
-        """What planned, sent and open orders may still take from this asset."""
-        from orders.models.orders import ForeignOrder, Order
+        """What is taken already of it (`orders.reserving`, which says it of many at once)."""
+        from orders import reserving
 
-        sells = Order.objects.live().filter(side="sell", instrument__base_asset=self.asset)
-        buys = Order.objects.live().filter(side="buy", instrument__quote_asset=self.asset)
-        sold = sells.aggregate(total=Sum(_left))["total"]
-        spent = buys.aggregate(total=Sum(_left * (F("price") + F("fee_per_unit"))))
-        placed_elsewhere = ForeignOrder.objects.filter(asset=self.asset, closed_at=None)
-        elsewhere = placed_elsewhere.aggregate(total=Sum("reserved"))["total"]
-        amounts = (sold, spent["total"], elsewhere, self.pending_outflow)
-        return sum((amount or ZERO for amount in amounts), start=ZERO)
+        return reserving.reserved([self])[self.asset]
 
     def sellable(self) -> Decimal:
         """The most a new order may take: min(matched, settled) - reserved, never negative."""
-        return max(ZERO, min(self.matched, self.settled) - self.reserved())
+        from orders import reserving
+
+        return reserving.sellable([self])[self.asset]
 
 
 class Entry(models.Model):

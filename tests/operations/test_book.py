@@ -264,7 +264,7 @@ def test_all_positions_at_once_agree_with_each_for_itself(
     positions = list(Position.objects.all())
     with CaptureQueriesContext(connection) as queries:
         reserved, sellable = reserving.reserved(positions), reserving.sellable(positions)
-    assert len(queries) == 6
+    assert len(queries) == 10
     assert reserved == {one.asset: one.reserved() for one in positions}
     assert sellable == {one.asset: one.sellable() for one in positions}
 

@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
@@ -269,12 +269,13 @@ class Book(RuleBasedStateMachine):
         check_that_postings_add_up_to_nothing(entries)
         check_that_positions_are_the_sum_of_their_entries(positions, entries)
         taken, owed = taken_by(orders), taken_by(orders, booked())
+        leaving = leaving_with(Fill.objects.select_related("order__instrument"))
         at_once = reserving.sellable(list(positions.values()))
         for position in positions.values():
             reserved = taken[position.asset] + self.elsewhere(position.asset)
-            there = min(position.matched, position.settled)
+            there = position.settled - leaving[position.asset]
             assert at_once[position.asset] == max(there - reserved, 0)
-            self.check_reserved(there, owed[position.asset])
+            self.check_reserved(min(position.matched, position.settled), owed[position.asset])
         self.check_the_venue(orders)
 
     def check_reserved(self, there: Decimal, owed: Decimal) -> None:
@@ -418,6 +419,18 @@ def taken_by(orders: list[Order], fills: dict[int, Decimal] | None = None) -> di
             else:
                 taken[order.instrument.quote_asset] += left * (order.price + order.fee_per_unit)
     return taken
+
+
+def leaving_with(fills: Iterable[Fill]) -> dict[str, Decimal]:
+    """What trades still unsettled will take, by asset."""
+    leaving: dict[str, Decimal] = defaultdict(Decimal)
+    for fill in fills:
+        instrument = fill.order.instrument
+        if fill.status == "matched" and fill.order.side == "sell":
+            leaving[instrument.base_asset] += fill.quantity
+        elif fill.status == "matched":
+            leaving[instrument.quote_asset] += fill.quantity * fill.price + fill.fee
+    return leaving
 
 
 @contextmanager
