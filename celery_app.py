@@ -91,6 +91,11 @@ app.conf.beat_schedule = {
         "schedule": 3.0,
         "options": {"expires": 3},
     },
+    "merge what is surplus": {
+        "task": "strategy.surplus",
+        "schedule": 30.0,
+        "options": {"expires": 30},
+    },
     "mint": {"task": "mint-queue", "schedule": 2.0, "options": {"expires": 2}},
 }
 

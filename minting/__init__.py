@@ -1,4 +1,4 @@
-"""Mint jobs: collateral is split into outcome tokens again for what was really sold.
+"""The mint queue: collateral is split for what was sold, pairs are merged, resolved tokens redeemed.
 
-Read `models.py` next, then `requesting.py` and `splitting.py`.
+Read `models.py` next, then `draining.py`, which leads to the rest.
 """

@@ -6,7 +6,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from minting import pausing
-from minting.splitting import QUEUE
+from minting.requesting import QUEUE
 from minting.status import queue_status
 from polytrader import schema
 from polytrader.bells import ring

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from minting import pausing
 from minting.models import Mint
-from minting.splitting import QUEUE
+from minting.requesting import QUEUE
 
 
 def queue_status() -> dict[str, Any]:

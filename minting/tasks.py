@@ -2,13 +2,13 @@
 
 from celery import shared_task
 
-from minting import requesting, splitting
+from minting import draining, requesting, resolving
 from polytrader import heartbeats
 
 
 @shared_task(name="mint-queue")
 def drain() -> None:
-    """Request what settled sales want, look after the split under way, send the next."""
-    requested = requesting.request_for_settled_sales()
-    touched = splitting.drain()
+    """Request what settled trades and resolved markets want, look after what is under way, send the next."""
+    requested = requesting.request_for_settled_trades() + resolving.request_redemptions()
+    touched = draining.drain()
     heartbeats.beat("minter", f"requested {requested}, looked after {touched} rows")

@@ -44,6 +44,7 @@ def _store(info: InstrumentInfo) -> Instrument:
         "outcome": info.outcome,
         "question": info.question,
         "neg_risk": info.neg_risk,
+        "neg_risk_id": info.neg_risk_id,
         "fee_rate": info.fee_rate,
         "fee_exponent": info.fee_exponent,
         "accepting_orders": info.accepting_orders,

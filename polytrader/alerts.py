@@ -28,6 +28,8 @@ Kind = Literal[
     "leg_given_up",
     "settlement_failed",
     "clock_skew",
+    "minting_held",
+    "mint_failed",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 CRITICAL: Final = frozenset[Kind](

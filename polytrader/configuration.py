@@ -17,6 +17,7 @@ from typing import Any
 
 from polytrader.addresses import allowed_hosts, database_url, host_of, redis_url, webhook
 from polytrader.generated import Secrets, load_secrets
+from polytrader.minting_rules import MintingRules, read_minting_rules
 from polytrader.variables import ROOT, Values, dotenv_path, read_dotenv, wrong
 
 RUNNING_FILE = "running.json"
@@ -42,6 +43,7 @@ class Configuration:
     orders_per_second: int
     orders_burst: int
     max_slippage: Decimal
+    minting: MintingRules
     flower_user: str
     database_url: str | None = field(repr=False)
     redis_url: str | None = field(repr=False)
@@ -155,6 +157,7 @@ def _resolve(
         orders_per_second=values.whole("POLY_ORDERS_PER_SECOND", 40, highest=10_000),
         orders_burst=values.whole("POLY_ORDERS_BURST", 60, highest=10_000),
         max_slippage=values.fraction("MAX_SLIPPAGE", "0.02"),
+        minting=read_minting_rules(values),
         # Without a home a key of the moment will do: nothing was signed with another one.
         secret_key=values.text("SECRET_KEY")
         or kept.get("secret_key")

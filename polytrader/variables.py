@@ -57,8 +57,15 @@ class Values:
             raise wrong(name, repr(text), "a number from 0 to below 1, such as 0.02")
         return Decimal(text)
 
-    def flag(self, name: str) -> bool:
-        text = self.text(name) or "off"
+    def decimal(self, name: str, default: str) -> Decimal:
+        """Return an amount of at most six decimals, 0 or more."""
+        text = self.text(name) or default
+        if not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?", text):
+            raise wrong(name, repr(text), "a number of at most six decimals, such as 0.5")
+        return Decimal(text)
+
+    def flag(self, name: str, default: str = "off") -> bool:
+        text = self.text(name) or default
         if text.lower() not in _WORDS:
             raise wrong(name, repr(text), "on or off")
         return _WORDS[text.lower()]

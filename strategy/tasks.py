@@ -4,7 +4,7 @@ from typing import Any
 
 from celery import shared_task
 
-from strategy import jobs, managing
+from strategy import inventory, jobs, managing
 
 
 @shared_task(name="manage-position")
@@ -16,6 +16,12 @@ def manage_position(
     """Look after one trade; running it twice changes nothing."""
     jobs.enqueue_by_message(tradeId, originalOrders)
     managing.sweep()
+
+
+@shared_task(name="strategy.surplus")
+def merge_surplus() -> None:
+    """Request merges of the pairs that nobody needs, where that is wanted."""
+    inventory.merge_surplus()
 
 
 @shared_task(name="strategy.sweep")

@@ -31,6 +31,7 @@ class Instrument(Row):
     outcome = models.CharField(max_length=80, blank=True, default="")
     question = models.TextField(blank=True, default="")
     neg_risk = models.BooleanField(default=False)
+    neg_risk_id = models.CharField(max_length=66, blank=True, default="")
     fee_rate = ExactDecimalField(default=ZERO)
     fee_exponent = models.IntegerField(default=0)
     accepting_orders = models.BooleanField(default=True)

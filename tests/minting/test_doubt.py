@@ -6,14 +6,21 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from minting import splitting
-from minting.models import Mint, Transaction
+from exchange.polymarket.positions import position_id
+from exchange.types import Conversion
+from minting import draining, sending
+from minting.models import Mint, Transaction, Version
 from orders.models import Instrument
 from orders.venues import minter
 from tests.minting.test_minting import a_request, drained
 from tests.paper_process import PaperProcess, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def a_split(instrument: Instrument, quantity: str) -> Conversion:
+    first, second = (position_id(instrument.condition_id, index, False) for index in (0, 1))
+    return Conversion("split", instrument.condition_id, False, (first, second), Decimal(quantity))
 
 
 @pytest.mark.parametrize(
@@ -30,16 +37,15 @@ def test_a_nonce_used_by_somebody_else_is_judged_by_what_arrived_after_the_deadl
 ):
     a_request(paper_token, "25")
     with monkeypatch.context() as patch:
-        patch.setattr(splitting, "submit", lambda row, who: None)
-        splitting.drain()
+        patch.setattr(sending, "submit", lambda row, who, signed: None)
+        draining.drain()
     row, who = Transaction.objects.get(), minter()
-    condition, neg_risk = paper_token.condition_id, paper_token.neg_risk
-    who.submit(who.sign_split(condition, neg_risk, Decimal(arrived), row.nonce))
+    who.submit(who.sign(a_split(paper_token, arrived), row.nonce))
     wait_until(lambda: who.next_nonce() > row.nonce and paper.ledger()["splits"])
     Transaction.objects.update(next_look_at=timezone.now())
-    splitting.drain()
+    draining.drain()
     assert Transaction.objects.get().status == "sent"
-    Transaction.objects.update(deadline=timezone.now() - timedelta(hours=1))
+    Version.objects.update(deadline=timezone.now() - timedelta(hours=1))
     drained(paper)
     assert [split["amount"] for split in paper.ledger()["splits"]] == splits
     assert list(Transaction.objects.order_by("pk").values_list("status", flat=True)) == ends
@@ -49,10 +55,10 @@ def test_a_nonce_used_by_somebody_else_is_judged_by_what_arrived_after_the_deadl
 def test_what_the_collateral_covers_is_minted_and_the_rest_delayed(
     paper: PaperProcess, paper_token: Instrument
 ):
-    for quantity in ("60000", "30000", "20000"):
+    for quantity in ("10000", "6000", "1000"):
         a_request(paper_token, quantity)
     drained(paper)
-    assert [split["amount"] for split in paper.ledger()["splits"]] == ["90000"]
+    assert [split["amount"] for split in paper.ledger()["splits"]] == ["16000"]
     states = Mint.objects.order_by("pk").values_list("status", flat=True)
     assert list(states) == ["confirmed", "confirmed", "delayed"]
     assert "collateral" in Mint.objects.get(status="delayed").reason

@@ -1,13 +1,12 @@
 """Mints on the paper relayer: exactly what was sold, once, whatever the relayer answers."""
 
-from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from minting import requesting, splitting
+from minting import draining, requesting, sending
 from minting.models import Mint, Transaction
 from minting.pausing import set_paused
 from orders.models import Fill, Instrument, Leg, Order, Position, Trade
@@ -54,7 +53,7 @@ def drained(paper: PaperProcess) -> None:
 
     def idle() -> bool:
         Transaction.objects.filter(status="sent").update(next_look_at=timezone.now())
-        splitting.drain()
+        draining.drain()
         return not Mint.objects.filter(status__in=["requested", "sent"]).exists()
 
     wait_until(idle, seconds=20)
@@ -63,8 +62,8 @@ def drained(paper: PaperProcess) -> None:
 def test_a_settled_sale_requests_exactly_its_quantity_once(paper_token: Instrument):
     fill = a_settled_sale(paper_token, "12.34")
     a_settled_sale(paper_token, "7", mints=False)
-    assert requesting.request_for_settled_sales() == 1
-    assert requesting.request_for_settled_sales() == 0
+    assert requesting.request_for_settled_trades() == 1
+    assert requesting.request_for_settled_trades() == 0
     mint = Mint.objects.get()
     assert (mint.fill, mint.quantity, mint.status) == (fill, Decimal("12.34"), "requested")
     with pytest.raises(IntegrityError), transaction.atomic():
@@ -107,8 +106,8 @@ def test_a_committed_split_that_was_never_submitted_is_submitted_by_the_next_dra
     """The process dies between the commit and the request; the same bytes go out later."""
     a_request(paper_token)
     with monkeypatch.context() as patch:
-        patch.setattr(splitting, "submit", lambda row, who: None)
-        splitting.drain()
+        patch.setattr(sending, "submit", lambda row, who, signed: None)
+        draining.drain()
     assert Transaction.objects.get().status == "sent"
     assert paper.ledger()["splits"] == []
     drained(paper)
@@ -119,8 +118,8 @@ def test_a_committed_split_that_was_never_submitted_is_submitted_by_the_next_dra
 def test_the_message_three_times_mints_once(paper: PaperProcess, paper_token: Instrument):
     a_settled_sale(paper_token)
     for _ in range(3):
-        requesting.request_for_settled_sales()
-        splitting.drain()
+        requesting.request_for_settled_trades()
+        draining.drain()
     drained(paper)
     assert [row["amount"] for row in paper.ledger()["splits"]] == ["25"]
 
@@ -129,7 +128,7 @@ def test_too_little_collateral_delays_and_does_not_fail(
     paper: PaperProcess, paper_token: Instrument
 ):
     mint = a_request(paper_token, "200000")
-    splitting.drain()
+    draining.drain()
     mint.refresh_from_db()
     assert (mint.status, paper.ledger()["splits"]) == ("delayed", [])
     assert "collateral" in mint.reason
@@ -139,8 +138,6 @@ def test_too_little_collateral_delays_and_does_not_fail(
 def test_one_transaction_of_a_wallet_is_under_way_at_a_time(paper_token: Instrument):
     columns = {
         "wallet": "0x" + "1" * 40,
-        "deadline": timezone.now() + timedelta(minutes=10),
-        "payload": "{}",
         "condition_id": paper_token.condition_id,
         "quantity": 1,
     }
@@ -154,7 +151,7 @@ def test_a_paused_queue_sends_nothing_new_and_forgets_nothing(
 ):
     set_paused("mint-queue", True)
     mint = a_request(paper_token)
-    splitting.drain()
+    draining.drain()
     mint.refresh_from_db()
     assert mint.status == "requested"
     stats = Api("read").get("/strategy/mint-queue/stats").json()

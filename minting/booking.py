@@ -1,0 +1,140 @@
+"""Booking what became of a transaction: positions and jobs together, once."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Literal
+
+import structlog
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from exchange.types import TransactionReport
+from minting import postponing
+from minting.models import Mint, Transaction
+from minting.preparing import assets_of
+from orders import ledger
+from orders.models import Position
+from polytrader.bells import ring
+from polytrader.numbers import plain
+from polytrader.points import point
+
+log = structlog.get_logger()
+
+ZERO = Decimal(0)
+MOST_REVERTS = 3
+"""Transactions of one job that may fail on the chain before the job fails."""
+
+
+def note_pending(positions: Mapping[str, Position], row: Transaction, sign: int) -> None:
+    """Note on the locked positions that a transaction will move them (or no longer will)."""
+    taken = row.taken()
+    for asset, position in positions.items():
+        Position.objects.filter(pk=position.pk).update(
+            pending_transactions=F("pending_transactions") + sign,
+            pending_outflow=F("pending_outflow") + taken.get(asset, ZERO) * sign,
+        )
+
+
+def has_arrived(row: Transaction, moved: Mapping[str, Decimal]) -> bool:
+    """Whether what the transaction should bring has come; where it brings nothing, what it takes has gone."""
+    brought = row.brought()
+    if brought:
+        return all(moved.get(asset, ZERO) >= amount for asset, amount in brought.items())
+    return all(-moved.get(asset, ZERO) >= amount for asset, amount in row.taken().items())
+
+
+def nominal(row: Transaction) -> dict[str, Decimal]:
+    """What the transaction moves if it does just what it should."""
+    return row.brought() | {asset: -amount for asset, amount in row.taken().items()}
+
+
+def confirm(row: Transaction, report: TransactionReport) -> None:
+    """Book what the transaction moved, and close the jobs, or what was sent of them.
+
+    An asset of which the report says nothing has moved by what the transaction should move.
+    """
+    moved = nominal(row) | dict(report.moved)
+    with transaction.atomic():
+        positions = _locked(row)
+        if not row.move(
+            "confirmed",
+            transaction_hash=report.transaction_hash or row.transaction_hash,
+            transaction_id=report.transaction_id or row.transaction_id,
+            cost=report.cost,
+            closed_at=timezone.now(),
+            reason="",
+        ):
+            return
+        changes = [
+            ledger.Change(asset, moved[asset], "chain") for asset in positions if asset in moved
+        ]
+        if changes:
+            ledger.post(positions, row.kind, f"transaction {row.pk}", changes)
+        _release(positions, row)
+        for job in row.mints.filter(status="sent"):
+            _close_part(job)
+        point("conversion_booked")
+        ring("mint-queue", queue="mint-queue")
+    point("conversion_confirmed")
+    log.info(
+        "conversion_confirmed", transaction=row.pk, kind=row.kind, quantity=plain(row.quantity)
+    )
+
+
+def fail(row: Transaction, reason: str, *, then: Literal["requested", "delayed", "failed"]) -> None:
+    """The transaction is dead for good; its jobs become `then`, with the reason."""
+    with transaction.atomic():
+        positions = _locked(row)
+        if not row.move("failed", reason=reason, closed_at=timezone.now()):
+            return
+        _release(positions, row)
+        for job in row.mints.filter(status="sent"):
+            _return(job, reason, then)
+        point("conversion_given_up")
+    point("conversion_failed")
+    log.warning("conversion_failed", transaction=row.pk, reason=reason, jobs=then)
+
+
+def revert(row: Transaction, report: TransactionReport, reason: str) -> None:
+    """It executed to no effect: its jobs are tried again a few times, then they fail."""
+    row.note(
+        transaction_hash=report.transaction_hash or row.transaction_hash,
+        transaction_id=report.transaction_id or row.transaction_id,
+        cost=report.cost,
+    )
+    fail(row, reason, then="delayed")
+
+
+def _close_part(job: Mint) -> None:
+    done = job.done_quantity + job.sent_quantity
+    changes = {"done_quantity": done, "sent_quantity": ZERO, "reason": "", "reverts": 0}
+    if done >= job.quantity:
+        job.move("confirmed", closed_at=timezone.now(), **changes)
+    else:
+        job.move("requested", next_attempt_at=timezone.now(), **changes)
+
+
+def _return(job: Mint, reason: str, then: Literal["requested", "delayed", "failed"]) -> None:
+    """Take the part that was sent back into the job."""
+    if then == "failed" or (then == "delayed" and job.reverts + 1 >= MOST_REVERTS):
+        postponing.give_up([job], reason)
+        return
+    changes = {"sent_quantity": ZERO, "reason": reason}
+    if then == "requested":
+        job.move("requested", next_attempt_at=timezone.now(), **changes)
+    else:
+        wait = postponing.delay_after(job.reverts)
+        changes |= {"reverts": job.reverts + 1}
+        job.move("delayed", next_attempt_at=timezone.now() + wait, **changes)
+
+
+def _locked(row: Transaction) -> dict[str, Position]:
+    """The positions that the transaction moves, locked; none for an approval."""
+    if row.kind == "approve" or row.instrument is None:
+        return {}
+    return ledger.lock(assets_of(row.instrument), row.instrument.venue)
+
+
+def _release(positions: Mapping[str, Position], row: Transaction) -> None:
+    note_pending(positions, row, -1)

@@ -1,0 +1,74 @@
+"""Submitting committed bytes: the first time or again, whatever came of the time before."""
+
+from datetime import timedelta
+
+import structlog
+from django.db.models import F
+from django.utils import timezone
+
+from exchange.errors import ExchangeError, Rejected
+from exchange.port import Minter
+from exchange.types import RejectionCode, SignedTransaction
+from minting import booking
+from minting.models import Transaction, Version
+from polytrader.alerts import raise_alert, resolve_alert
+from polytrader.points import point
+
+log = structlog.get_logger()
+
+LOOK_AGAIN = timedelta(seconds=1)
+A_PERSONS = frozenset({RejectionCode.NOT_ALLOWED, RejectionCode.NO_GAS, RejectionCode.WRONG_CHAIN})
+"""Refusals that a person must see to; the jobs wait for it."""
+
+
+def add_version(row: Transaction, signed: SignedTransaction) -> None:
+    """Keep one more signed form of a transaction."""
+    Version.objects.create(
+        transaction=row,
+        payload=signed.payload,
+        transaction_hash=signed.transaction_hash,
+        deadline=signed.deadline,
+        max_fee=signed.max_fee,
+    )
+
+
+def submit(row: Transaction, who: Minter, signed: SignedTransaction) -> None:
+    """Submit committed bytes; the outcome is looked up."""
+    row.note(submits=F("submits") + 1)
+    row.refresh_from_db(fields=["submits"])
+    point("submit_counted")
+    again = timezone.now() + LOOK_AGAIN
+    try:
+        transaction_id = who.submit(signed)
+        point("conversion_submitted")
+    except Rejected as refusal:
+        log.warning("conversion_refused", transaction=row.pk, code=refusal.code, error=str(refusal))
+        row.note(reason=f"refused: {refusal}", next_look_at=timezone.now())
+        _judge_refusal(row, who, refusal)
+    except ExchangeError as error:
+        row.note(reason=f"no clear answer yet: {error}", next_look_at=again)
+    else:
+        row.note(transaction_id=transaction_id, reason="", next_look_at=again)
+        resolve_alert("minting_held", "the wallet", "a transaction was taken")
+        point("submission_noted")
+
+
+def _judge_refusal(row: Transaction, who: Minter, refusal: Rejected) -> None:
+    """A refusal ends a transaction only when a look-up says that it is not there either.
+
+    One that was submitted before may have been taken then, so it is looked up until its
+    nonce is used or its deadline has passed.
+    """
+    try:
+        report = who.find(row.signed(), row.transaction_id)
+    except ExchangeError:
+        return
+    if report is not None or row.submits > 1:
+        return
+    if refusal.code == RejectionCode.NONCE:
+        booking.fail(row, "its nonce was used by another transaction", then="requested")
+    elif refusal.code in A_PERSONS:
+        raise_alert("minting_held", "the wallet", str(refusal))
+        booking.fail(row, f"refused: {refusal}", then="delayed")
+    else:
+        booking.fail(row, f"refused: {refusal}", then="failed")
