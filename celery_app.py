@@ -132,6 +132,10 @@ def warm_up_and_watch(sender: object, **_: object) -> None:
         from trailing.monitor import Watchdog
 
         Watchdog(managing.work).start()
+    if "mint-queue" in queues:
+        from minting import starting
+
+        starting.check(after=WARM_UP_AFTER)
     if "orders" in queues:
         from orders.listening import Listener
 

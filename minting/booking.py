@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from exchange.types import TransactionReport
 from minting import postponing
-from minting.models import Mint, Transaction
+from minting.models import WAITING, Mint, Transaction
 from minting.preparing import assets_of
 from orders import ledger
 from orders.models import Position
@@ -74,6 +74,8 @@ def confirm(row: Transaction, report: TransactionReport) -> None:
         _release(positions, row)
         for job in row.mints.filter(status="sent"):
             _close_part(job)
+        if row.kind == "approve":
+            _wake_waiting(row)
         point("conversion_booked")
         ring("mint-queue", queue="mint-queue")
     point("conversion_confirmed")
@@ -104,6 +106,12 @@ def revert(row: Transaction, report: TransactionReport, reason: str) -> None:
         cost=report.cost,
     )
     fail(row, reason, then="delayed")
+
+
+def _wake_waiting(approval: Transaction) -> None:
+    """What waited for an approval is due."""
+    mine = Mint.objects.filter(instrument__condition_id=approval.condition_id, status__in=WAITING)
+    mine.update(next_attempt_at=timezone.now())
 
 
 def _close_part(job: Mint) -> None:

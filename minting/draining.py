@@ -1,8 +1,18 @@
 """Draining the queue: first what is under way, then the next batch."""
 
+from datetime import datetime
+
+from django.db.models import Min
+
 from minting import following, pausing, sending
-from minting.models import Transaction
+from minting.models import WAITING, Mint, Transaction
 from minting.requesting import QUEUE
+from orders.reconciling import until_idle
+
+
+def drain_until_idle() -> int:
+    """Drain, and stay for whatever falls due within a second; how many rows were touched."""
+    return until_idle(drain, next_due)
 
 
 def drain() -> int:
@@ -15,3 +25,14 @@ def drain() -> int:
     if Transaction.objects.filter(status="sent").exists() or pausing.is_paused(QUEUE):
         return touched
     return touched + sending.send_next()
+
+
+def next_due() -> datetime | None:
+    """When something of the queue falls due; `None` when nothing does by itself."""
+    under_way: datetime | None
+    under_way = Transaction.objects.filter(status="sent").aggregate(at=Min("next_look_at"))["at"]
+    if under_way is not None or pausing.is_paused(QUEUE):
+        return under_way
+    waiting: datetime | None
+    waiting = Mint.objects.filter(status__in=WAITING).aggregate(at=Min("next_attempt_at"))["at"]
+    return waiting

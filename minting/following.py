@@ -14,7 +14,7 @@ from minting.models import Transaction
 from minting.preparing import assets_of
 from minting.submitting import LOOK_AGAIN, add_version, submit
 from orders.models import Fill, Position
-from orders.venues import minter
+from orders.venues import minter, venue_of
 from polytrader.alerts import raise_alert, resolve_alert
 from polytrader.points import point
 
@@ -24,6 +24,7 @@ AFTER_DEADLINE = timedelta(seconds=60)
 JUDGED_AFTER = timedelta(minutes=10)
 """When the balances decide about a nonce that somebody used; the venue's list may be late."""
 STUCK_AFTER = timedelta(seconds=45)
+LONGEST_PAUSE = timedelta(seconds=10)
 TOLD_AFTER = timedelta(minutes=15)
 
 
@@ -37,9 +38,15 @@ def look_after_all() -> int:
 
 def look(row: Transaction) -> None:
     """Ask what became of a transaction, if it is due and nobody else does."""
-    if not row.claim_look(timezone.now() + LOOK_AGAIN):
+    now = timezone.now()
+    if not row.claim_look(now + _pause(now - row.created_at)):
         return
     who, signed = minter(), row.signed()
+    if row.wallet.lower() != who.wallet.lower():
+        row.note(
+            reason=f"sent by {row.wallet}; configure that wallet again to have it looked after"
+        )
+        return
     try:
         report = who.find(signed, row.transaction_id)
         point("conversion_looked_up")
@@ -47,6 +54,13 @@ def look(row: Transaction) -> None:
     except ExchangeError as error:
         row.note(reason=f"the look-up failed: {error}")
     _tell_if_stuck(row)
+
+
+def _pause(age: timedelta) -> timedelta:
+    """Between two looks: the older a transaction, the less often."""
+    if age < timedelta(seconds=20):
+        return LOOK_AGAIN
+    return min(LOOK_AGAIN + age / 20, LONGEST_PAUSE)
 
 
 def _judge(
@@ -96,6 +110,7 @@ def _executed(row: Transaction, report: TransactionReport) -> None:
     """It executed: what has arrived says whether it did what it should."""
     if booking.has_arrived(row, report.moved):
         booking.confirm(row, report)
+        _tell_the_venue(row)
         return
     reason = (
         "it executed, but the tokens did not arrive: is the adapter's address right? "
@@ -103,6 +118,18 @@ def _executed(row: Transaction, report: TransactionReport) -> None:
     )
     row.note(transaction_hash=report.transaction_hash, cost=report.cost)
     booking.fail(row, reason, then="failed")
+
+
+def _tell_the_venue(row: Transaction) -> None:
+    """Have the venue read the chain again: an order may want what has just arrived."""
+    if row.instrument is None or row.kind == "approve":
+        return
+    exchange = venue_of(row.instrument)
+    try:
+        for asset in assets_of(row.instrument):
+            exchange.refresh_balance(asset)
+    except ExchangeError as error:  # it finds out by itself, later
+        log.info("balances_not_refreshed", transaction=row.pk, error=str(error))
 
 
 def _pending(row: Transaction, who: Minter, signed: list[SignedTransaction]) -> None:

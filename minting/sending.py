@@ -133,8 +133,7 @@ def _send_approval(plan: Plan, approval: Approval, who: Minter, nonce: int) -> b
         log.info("approval_not_committed", error=str(error).splitlines()[0])
         return False
     point("approval_committed")
-    for job in plan.batch.jobs:
-        job.note(reason="waits for the approval of the collateral adapter to be confirmed")
+    postponing.put_off(plan.batch.jobs, "waits for the collateral adapter to be approved")
     submit(row, who, signed)
     return True
 

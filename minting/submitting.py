@@ -16,7 +16,7 @@ from polytrader.points import point
 
 log = structlog.get_logger()
 
-LOOK_AGAIN = timedelta(seconds=1)
+LOOK_AGAIN = timedelta(seconds=0.5)
 A_PERSONS = frozenset({RejectionCode.NOT_ALLOWED, RejectionCode.NO_GAS, RejectionCode.WRONG_CHAIN})
 """Refusals that a person must see to; the jobs wait for it."""
 

@@ -10,5 +10,5 @@ from polytrader import heartbeats
 def drain() -> None:
     """Request what settled trades and resolved markets want, look after what is under way, send the next."""
     requested = requesting.request_for_settled_trades() + resolving.request_redemptions()
-    touched = draining.drain()
+    touched = draining.drain_until_idle()
     heartbeats.beat("minter", f"requested {requested}, looked after {touched} rows")
