@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from paper import (
+    chain_control,
     control,
     delays,
+    mining,
     private_api,
     public_api,
     relayer,
@@ -36,6 +38,7 @@ def build_app(settings: Settings) -> web.Application:
     app[PAPER], app[PLAYER], app[GENERATOR] = paper, Player(paper), Generator(paper)
     for module in (
         public_api, private_api, user_channel, relayer_api, spot_api, control, staging,
+        chain_control,
     ):  # fmt: skip
         app.add_routes(module.routes)
     app.cleanup_ctx.append(_background)
@@ -47,7 +50,7 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
     """Settle, relay and move prices while the application runs; write everything down at its end."""
     paper, generator = app[PAPER], app[GENERATOR]
     generator.seed()
-    for module in (trades, resting, delays, relayer):
+    for module in (trades, resting, delays, relayer, mining):
         module.resume(paper)
     tasks = [asyncio.create_task(paper.agenda.run())]
     if paper.settings.generator:

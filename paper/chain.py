@@ -1,218 +1,212 @@
-"""Just enough of Polygon's JSON-RPC: what the clients read, from the ledger's rows."""
+"""Just enough of Polygon's JSON-RPC: what the clients read, and the raw transactions they send."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from paper import addresses
-from paper.addresses import CHAIN_ID, CONDITIONAL_TOKENS, NEG_RISK_ADAPTER, PUSD
+from paper import gas, pol, pool, receipts
+from paper.addresses import CHAIN_ID, ZERO_ADDRESS
 from paper.agenda import now_ms
-from paper.approvals import UNLIMITED, allowance
-from paper.encoding import (
-    array_at,
-    checksum,
-    encode_array,
-    from_hex,
-    selector,
-    to_hex,
-    word,
-    words_of,
-)
-from paper.ledger import COLLATERAL
-from paper.relayer import is_deployed, nonce_of
+from paper.blocks import hash_of
+from paper.contracts import has_code, read, transact
+from paper.encoding import checksum, from_hex, selector, to_hex, word
+from paper.execution import Reverted
+from paper.faults import Fault, fate_of
+from paper.nonces import nonce_of
 from paper.state import Paper
+from paper.transactions import transaction
 
-REVERTED = 3
-_BLOCK_SECONDS = 2
-_TRANSFER_BATCH = "0x4a39dc06d4c0dbc64b70af90fd698a233a518aa5d07e595d983b8c0526c8f7fb"
+REVERTED, NOT_TAKEN = 3, -32000
+OTHER_CHAIN = 80002
+"""What `lie:chain_id` answers: Amoy, the test network."""
+_ERROR = selector("Error(string)")
+_LONGEST_HISTORY = 1024
 
 
 class RpcError(Exception):
-    """A JSON-RPC error: its code and message."""
+    """A JSON-RPC error: its code, message and data."""
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(self, code: int, message: str, data: str | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.data = data
+
+    @property
+    def body(self) -> dict[str, object]:
+        """Give the answer's `error`."""
+        shown: dict[str, object] = {"code": self.code, "message": str(self)}
+        return shown if self.data is None else shown | {"data": self.data}
 
 
-def answer(paper: Paper, request: object) -> dict[str, object]:
-    """Answer one JSON-RPC request object."""
+class _TriedOut(Exception):
+    """Ends a transaction of the store that was only an attempt."""
+
+
+def answer(paper: Paper, request: object, fault: Fault | None = None) -> dict[str, object]:
+    """Answer one JSON-RPC request object, with what is arranged to go wrong."""
     fields = request if isinstance(request, dict) else {}
     reply: dict[str, object] = {"jsonrpc": "2.0", "id": fields.get("id")}
     try:
         method, params = fields.get("method"), fields.get("params") or []
         if not isinstance(method, str) or not isinstance(params, list):
             raise RpcError(-32600, "invalid request")
-        handler = _METHODS.get(method)
-        if handler is None:
-            raise RpcError(-32601, f"the method {method} does not exist/is not available")
-        return reply | {"result": handler(paper, params)}
+        return reply | {"result": _lied(paper, method, params, fault)}
     except RpcError as error:
-        return reply | {"error": {"code": error.code, "message": str(error)}}
+        return reply | {"error": error.body}
+    except Reverted as reverted:
+        revert = RpcError(REVERTED, str(reverted), _encoded(reverted.reason))
+        return reply | {"error": revert.body}
+    except pool.NotTaken as refusal:
+        return reply | {"error": RpcError(NOT_TAKEN, str(refusal)).body}
     except (ValueError, KeyError, IndexError, TypeError, OverflowError, AttributeError):
-        return reply | {"error": {"code": -32602, "message": "invalid params"}}
+        return reply | {"error": RpcError(-32602, "invalid params").body}
 
 
-def _block_number() -> int:
-    return now_ms() // 1000 // _BLOCK_SECONDS
+def _lied(paper: Paper, method: str, params: list[object], fault: Fault | None) -> object:
+    """Give a method's result, or the lie that is told instead."""
+    lie = None if fault is None else fault.lie
+    if lie == "chain_id" and method in ("eth_chainId", "net_version"):
+        return hex(OTHER_CHAIN) if method == "eth_chainId" else str(OTHER_CHAIN)
+    if lie == "no_receipt" and method == "eth_getTransactionReceipt":
+        return None
+    result = _result(paper, method, params, fault)
+    return "0xnonsense" if lie == "nonsense" else result
 
 
-def _block(_paper: Paper, params: list[object]) -> dict[str, object]:
+def _result(paper: Paper, method: str, params: list[object], fault: Fault | None) -> object:
+    if method == "eth_sendRawTransaction":
+        return pool.submit(paper, from_hex(str(params[0])), fate_of(fault))
+    handler = _METHODS.get(method)
+    if handler is None:
+        raise RpcError(-32601, f"the method {method} does not exist/is not available")
+    return handler(paper, params)
+
+
+def _encoded(reason: str) -> str:
+    """Encode a revert's reason as Solidity's `Error(string)`; nothing when there is none."""
+    if not reason:
+        return "0x"
+    text = reason.encode()
+    padded = text.ljust(-(-len(text) // 32) * 32, b"\0")
+    return to_hex(_ERROR + word(32) + word(len(text)) + padded)
+
+
+def _block(paper: Paper, params: list[object]) -> dict[str, object] | None:
     asked = params[0] if params else "latest"
-    number = (
-        int(asked, 16) if isinstance(asked, str) and asked.startswith("0x") else _block_number()
+    number = paper.blocks.tagged(asked)
+    if number > paper.blocks.latest() and asked != "pending":
+        return None
+    included = paper.store.all(
+        "SELECT hash FROM receipts WHERE block = ? ORDER BY position", (number,)
     )
     return {
-        "number": hex(number),
-        "hash": to_hex(word(number)),
-        "parentHash": to_hex(word(max(number - 1, 0))),
-        "timestamp": hex(number * _BLOCK_SECONDS),
-        "transactions": [],
+        "number": hex(number), "hash": None if asked == "pending" else hash_of(number),
+        "parentHash": hash_of(number - 1), "timestamp": hex(paper.blocks.began(number)),
+        "baseFeePerGas": hex(gas.base_fee(paper.store)), "gasLimit": hex(gas.BLOCK_LIMIT),
+        "gasUsed": "0x0", "transactions": [row["hash"] for row in included],
+    }  # fmt: skip
+
+
+def _fee_history(paper: Paper, params: list[object]) -> dict[str, object]:
+    count = min(_whole(params[0]), _LONGEST_HISTORY)
+    percentiles = params[2] if len(params) > 2 and isinstance(params[2], list) else []
+    newest = paper.blocks.tagged(params[1])
+    return {
+        "oldestBlock": hex(newest - count + 1),
+        "baseFeePerGas": [hex(gas.base_fee(paper.store))] * (count + 1),
+        "gasUsedRatio": [0.5] * count,
+        "reward": [[hex(gas.TIP)] * len(percentiles)] * count,
     }
 
 
 def _code(paper: Paper, params: list[object]) -> str:
-    address = checksum(str(params[0]))
-    return "0x60806040" if _has_code(paper, address) else "0x"
+    return "0x60806040" if has_code(paper, checksum(str(params[0]))) else "0x"
 
 
-def _has_code(paper: Paper, address: str) -> bool:
-    return address.lower() in addresses.WITH_CODE or (
-        is_deployed(paper, address) and address != paper.settings.owner
-    )
+def _count(paper: Paper, params: list[object]) -> str:
+    sender = checksum(str(params[0]))
+    pending = len(params) > 1 and params[1] == "pending"
+    return hex(pool.pending_nonce(paper, sender) if pending else nonce_of(paper.store, sender))
 
 
-def _receipt(paper: Paper, params: list[object]) -> dict[str, object] | None:
-    wanted = str(params[0]).lower()
-    row = paper.store.one("SELECT * FROM transactions WHERE hash = ?", wanted)
-    if row is not None:
-        if row["state"] not in ("STATE_MINED", "STATE_CONFIRMED", "STATE_FAILED"):
-            return None
-        ok, at, wallet = row["state"] != "STATE_FAILED", row["updated_ms"], row["wallet"]
-        return _receipt_body(wanted, ok, at, wallet, _logs(paper, row["id"], wallet))
-    trade = paper.store.one(
-        "SELECT * FROM trades WHERE hash = ? AND status IN ('MINED', 'CONFIRMED')", wanted
-    )
-    if trade is None:
-        return None
-    return _receipt_body(wanted, True, trade["updated_ms"], trade["taker_wallet"], [])
-
-
-def _receipt_body(
-    hash_: str, ok: bool, at_ms: int, to: str, logs: list[dict[str, object]]
-) -> dict[str, object]:
-    number = at_ms // 1000 // _BLOCK_SECONDS
-    return {
-        "transactionHash": hash_, "status": "0x1" if ok else "0x0", "blockNumber": hex(number),
-        "blockHash": to_hex(word(number)), "transactionIndex": "0x0", "gasUsed": "0x5b8d8",
-        "effectiveGasPrice": "0x6fc23ac00", "to": to, "logs": logs,
-    }  # fmt: skip
-
-
-def _logs(paper: Paper, transaction_id: str, wallet: str) -> list[dict[str, object]]:
-    """Give the ERC-1155 TransferBatch of every split (to the wallet) and merge (from it)."""
-    logs: list[dict[str, object]] = []
-    for row in paper.store.all(
-        "SELECT * FROM conversions WHERE transaction_id = ? ORDER BY number", (transaction_id,)
-    ):
-        market = paper.markets[row["condition_id"]]
-        operator = addresses.adapter_for(market.neg_risk)
-        split = row["kind"] == "split"
-        ids = encode_array([int(token) for token in market.tokens])
-        values = encode_array([row["amount"]] * 2)
-        topics = [
-            word(operator),
-            word(operator if split else wallet),
-            word(wallet if split else operator),
-        ]
-        logs.append(
-            {
-                "address": CONDITIONAL_TOKENS,
-                "topics": [_TRANSFER_BATCH, *map(to_hex, topics)],
-                "data": to_hex(word(64) + word(64 + len(ids)) + ids + values),
-                "logIndex": hex(len(logs)),
-            }
-        )
-    return logs
+def _logs(paper: Paper, params: list[object]) -> list[dict[str, object]]:
+    wanted = params[0]
+    if not isinstance(wanted, dict):
+        raise RpcError(-32602, "invalid params")
+    try:
+        return receipts.find_logs(paper, wanted)
+    except ValueError as error:
+        raise RpcError(-32602, str(error)) from None
 
 
 def _call(paper: Paper, params: list[object]) -> str:
-    request = params[0]
-    if not isinstance(request, dict):
+    sender, target, value, data = _request(params)
+    found = read(paper, target, data) if target is not None else None
+    if found is None:
+        _try_out(paper, sender, target, value, data)
+    return to_hex(found or b"")
+
+
+def _estimate(paper: Paper, params: list[object]) -> str:
+    sender, target, value, data = _request(params)
+    _try_out(paper, sender, target, value, data)
+    code = target is not None and has_code(paper, target)
+    needed = gas.needed(target or "", data, code)
+    price = _most_paid(params)
+    if price and pol.balance(paper.store, sender) < needed * price + value:
+        affordable = (pol.balance(paper.store, sender) - value) // price
+        raise RpcError(NOT_TAKEN, f"gas required exceeds allowance ({max(affordable, 0)})")
+    return hex(needed)
+
+
+def _request(params: list[object]) -> tuple[str, str | None, int, bytes]:
+    """Read a call's sender, target, value and data."""
+    fields = params[0]
+    if not isinstance(fields, dict):
         raise RpcError(-32602, "invalid params")
-    target = checksum(str(request["to"]))
-    data = from_hex(str(request.get("data") or request.get("input")))
-    function, arguments = data[:4], words_of(data[4:])
-    read = _READS.get((target.lower(), function)) or _READS.get(("wallet", function))
-    if read is None or (
-        (target.lower(), function) not in _READS and not is_deployed(paper, target)
-    ):
-        if not _has_code(paper, target):
-            return "0x"
-        raise RpcError(REVERTED, "execution reverted")
-    return to_hex(read(paper, target, arguments))
+    target = checksum(str(fields["to"])) if fields.get("to") else None
+    data = fields.get("data") or fields.get("input") or "0x"
+    return (
+        checksum(str(fields.get("from") or ZERO_ADDRESS)), target,
+        _whole(fields.get("value") or 0), from_hex(str(data)),
+    )  # fmt: skip
 
 
-def _address(value: int) -> str:
-    return checksum(value.to_bytes(20, "big"))
+def _most_paid(params: list[object]) -> int:
+    fields = params[0] if isinstance(params[0], dict) else {}
+    return _whole(fields.get("maxFeePerGas") or fields.get("gasPrice") or 0)
 
 
-def _collateral_of(paper: Paper, _target: str, words: list[int]) -> bytes:
-    return word(paper.ledger.balance(_address(words[0]), COLLATERAL))
+def _whole(given: object) -> int:
+    return given if isinstance(given, int) else int(str(given), 16)
 
 
-def _allowance(paper: Paper, target: str, words: list[int]) -> bytes:
-    return word(allowance(paper.store, _address(words[0]), target, _address(words[1])))
+def _try_out(paper: Paper, sender: str, target: str | None, value: int, data: bytes) -> None:
+    """Do what a transaction would do and take it back; raises Reverted, or RpcError without POL."""
+    if value > pol.balance(paper.store, sender):
+        raise RpcError(NOT_TAKEN, "insufficient funds for transfer")
+    try:
+        with paper.store.transaction():
+            transact(paper, sender, target, value, data, "attempt")
+            raise _TriedOut
+    except _TriedOut:
+        return
 
-
-def _approved_for_all(paper: Paper, target: str, words: list[int]) -> bytes:
-    amount = allowance(paper.store, _address(words[0]), target, _address(words[1]))
-    return word(int(amount == UNLIMITED))
-
-
-def _tokens_of(paper: Paper, _target: str, words: list[int]) -> bytes:
-    return word(_token_balance(paper, words[0], words[1]))
-
-
-def _tokens_of_many(paper: Paper, _target: str, words: list[int]) -> bytes:
-    owners, tokens = array_at(words, 0), array_at(words, 1)
-    balances = [_token_balance(paper, o, t) for o, t in zip(owners, tokens, strict=True)]
-    return word(32) + encode_array(balances)
-
-
-def _token_balance(paper: Paper, owner: int, token: int) -> int:
-    return paper.ledger.balance(_address(owner), str(token))
-
-
-def _number(value: int | str) -> Callable[[Paper, str, list[int]], bytes]:
-    return lambda _paper, _target, _words: word(value)
-
-
-_READS: dict[tuple[str, bytes], Callable[[Paper, str, list[int]], bytes]] = {
-    (addresses.WALLET_FACTORY.lower(), bytes.fromhex("49493a4d")): _number(addresses.WALLET_BEACON),
-    (PUSD.lower(), selector("balanceOf(address)")): _collateral_of,
-    (PUSD.lower(), selector("allowance(address,address)")): _allowance,
-    (PUSD.lower(), selector("decimals()")): _number(6),
-    (CONDITIONAL_TOKENS.lower(), selector("payoutDenominator(bytes32)")): _number(0),
-    ("wallet", selector("nonce()")): lambda paper, target, _: word(nonce_of(paper, target)),
-}
-for _token in (CONDITIONAL_TOKENS, NEG_RISK_ADAPTER, addresses.POSITION_MANAGER):
-    _READS |= {
-        (_token.lower(), selector("balanceOf(address,uint256)")): _tokens_of,
-        (_token.lower(), selector("balanceOfBatch(address[],uint256[])")): _tokens_of_many,
-        (_token.lower(), selector("isApprovedForAll(address,address)")): _approved_for_all,
-    }
 
 _METHODS: dict[str, Callable[[Paper, list[object]], object]] = {
     "eth_chainId": lambda _paper, _params: hex(CHAIN_ID),
     "net_version": lambda _paper, _params: str(CHAIN_ID),
-    "eth_blockNumber": lambda _paper, _params: hex(_block_number()),
+    "eth_blockNumber": lambda paper, _params: hex(paper.blocks.at(now_ms())),
     "eth_getBlockByNumber": _block,
     "eth_call": _call,
     "eth_getCode": _code,
-    "eth_getTransactionReceipt": _receipt,
-    "eth_getTransactionCount": lambda paper, params: hex(nonce_of(paper, checksum(str(params[0])))),
-    "eth_getBalance": lambda _paper, _params: hex(10**18),
-    "eth_gasPrice": lambda _paper, _params: hex(30 * 10**9),
-    "eth_estimateGas": lambda _paper, _params: hex(400_000),
+    "eth_getTransactionReceipt": lambda paper, p: receipts.receipt(paper, str(p[0]).lower()),
+    "eth_getTransactionByHash": lambda paper, p: transaction(paper, str(p[0]).lower()),
+    "eth_getTransactionCount": _count,
+    "eth_getBalance": lambda paper, p: hex(pol.balance(paper.store, checksum(str(p[0])))),
+    "eth_gasPrice": lambda paper, _params: hex(gas.base_fee(paper.store) + gas.TIP),
+    "eth_maxPriorityFeePerGas": lambda _paper, _params: hex(gas.TIP),
+    "eth_feeHistory": _fee_history,
+    "eth_estimateGas": _estimate,
+    "eth_getLogs": _logs,
 }

@@ -12,10 +12,18 @@ TICKS = (100_000, 10_000, 5_000, 2_500, 1_000, 100)
 """The venue's tick sizes, in millionths."""
 
 
-def change_state(paper: Paper, market: Market, accepting: bool, closed: bool) -> None:
-    """Open, pause or close a market; a closed one has no orders left."""
+def change_state(
+    paper: Paper,
+    market: Market,
+    accepting: bool,
+    closed: bool,
+    payouts: tuple[int, ...] | None = None,
+) -> None:
+    """Open, pause, close or, with payouts, resolve a market; a closed one has no orders left."""
     with paper.store.transaction():
-        market = paper.change_market(market.condition_id, accepting=accepting, closed=closed)
+        market = paper.change_market(
+            market.condition_id, accepting=accepting, closed=closed, payouts=payouts
+        )
         _save(paper, market)
         if closed:
             cancel_all_in(paper, market.condition_id, "CANCELED_MARKET_RESOLVED")
@@ -38,8 +46,19 @@ def change_tick(paper: Paper, market: Market, tick: int) -> None:
         paper.save_book(market.condition_id)
 
 
+def change_fields(paper: Paper, market: Market, version: str, neg_risk_group: str | None) -> None:
+    """Set what Gamma says of a market's protocol version and of its neg-risk group."""
+    with paper.store.transaction():
+        changed = paper.change_market(
+            market.condition_id, version=version, neg_risk_group=neg_risk_group
+        )
+        _save(paper, changed)
+
+
 def _save(paper: Paper, market: Market) -> None:
+    payouts = " ".join(map(str, market.payouts or ()))
     paper.store.write(
-        "INSERT OR REPLACE INTO market_changes VALUES (?, ?, ?, ?)",
-        market.condition_id, market.tick, int(market.accepting), int(market.closed),
+        "INSERT OR REPLACE INTO market_changes VALUES (?, ?, ?, ?, ?, ?, ?)",
+        market.condition_id, market.tick, int(market.accepting), int(market.closed), payouts,
+        market.version, market.neg_risk_group,
     )  # fmt: skip

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from paper import money
+from paper import mining, money, pol
 from paper.agenda import now_ms
 from paper.encoding import checksum
 from paper.errors import Refused
@@ -23,6 +23,8 @@ from paper.truth import ledger
 
 routes = web.RouteTableDef()
 GENERATOR = web.AppKey("generator", Generator)
+POL = "POL"
+"""The asset that pays for gas; not in the ledger."""
 
 
 @routes.get("/paper/markets")
@@ -154,16 +156,24 @@ async def post_balance(request: web.Request) -> web.Response:
         wallet = checksum(str(fields.get("wallet", paper.settings.wallet)))
     except ValueError:
         raise Refused(400, "wallet: expected an address, 0x and 40 digits") from None
-    if asset != COLLATERAL and asset not in SPOT_ASSETS and asset not in paper.tokens:
-        raise Refused(400, f"asset: expected collateral, a token id or one of {SPOT_ASSETS}")
+    known = {COLLATERAL, POL, *SPOT_ASSETS, *paper.tokens}
+    if not isinstance(asset, str) or asset not in known:
+        raise Refused(400, f"asset: expected collateral, POL, a token id or one of {SPOT_ASSETS}")
     try:
-        amount = money.parse(fields.get("amount"), decimals_of(str(asset)))
+        amount = money.parse(
+            fields.get("amount"), pol.DECIMALS if asset == POL else decimals_of(asset)
+        )
     except ValueError as error:
         raise Refused(400, f"amount: {error}") from None
+    if asset == POL:
+        with paper.store.transaction():
+            pol.set_balance(paper.store, wallet, amount)
+        mining.look_again(paper)
+        return answer({"ok": True})
     if amount >= 1 << 60:
         raise Refused(400, "amount: expected a smaller amount")
     with paper.store.transaction():
-        paper.ledger.set_balance(wallet, str(asset), amount, now_ms())
+        paper.ledger.set_balance(wallet, asset, amount, now_ms())
     return answer({"ok": True})
 
 

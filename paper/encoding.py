@@ -83,6 +83,30 @@ def array_at(words: Sequence[int], argument: int) -> list[int]:
     return list(words[start + 1 : start + 1 + words[start]])
 
 
+def number_at(data: bytes, at: int) -> int:
+    """Read the word at a byte position; raises ValueError when it lies outside the data."""
+    if not 0 <= at <= len(data) - WORD:
+        raise ValueError("word lies outside the call's data")
+    return int.from_bytes(data[at : at + WORD], "big")
+
+
+def bytes_at(data: bytes, at: int) -> bytes:
+    """Read the dynamic bytes whose length stands at a byte position; raises ValueError likewise."""
+    start = at + WORD
+    end = start + number_at(data, at)
+    if end > len(data):
+        raise ValueError("bytes lie outside the call's data")
+    return data[start:end]
+
+
+def address_at(data: bytes, at: int) -> str:
+    """Read the address in the word at a byte position; raises ValueError for anything else."""
+    value = number_at(data, at)
+    if value >> 160:
+        raise ValueError("expected an address")
+    return checksum(value.to_bytes(20, "big"))
+
+
 def encode_array(values: Sequence[int]) -> bytes:
     """Encode one dynamic array's length and members."""
     return word(len(values)) + b"".join(word(value) for value in values)

@@ -45,6 +45,19 @@ class PostOnlyMode(Refused):
         return {"Retry-After": str(self.seconds)}
 
 
+class TooMany(Refused):
+    """Too many calls in a short time; seconds until the next is taken."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(429, "Too Many Requests")
+        self.seconds = seconds
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Give the answer's additional headers."""
+        return {"Retry-After": str(self.seconds)}
+
+
 class SpotRefused(Exception):
     """The spot venue says no, in Binance's shape `{"code", "msg"}`."""
 

@@ -1,124 +1,139 @@
-"""What a wallet's calls do on our chain: approvals, splits and merges.
+"""Doing what a wallet's calls ask for: ledger postings, approvals, and the events they emit.
 
-Only the calls the relayer lets through are known: docs.polymarket.com/trading/gasless, and the
-adapters' source (splitPosition ignores collateral, parent and partition).
+Splits, merges and redemptions go as the collateral adapters have them: collateral is made and destroyed,
+tokens pass through the adapter, which needs the wallet's approval to take anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 from paper import ledger as accounts
-from paper.addresses import (
-    COLLATERAL_ADAPTER,
-    CONDITIONAL_TOKENS,
-    NEG_RISK_COLLATERAL_ADAPTER,
-    POSITION_MANAGER,
-    PUSD,
-    adapter_for,
-)
+from paper.actions import Action, Approval, Conversion, Redemption
+from paper.addresses import CONDITIONAL_TOKENS, PUSD, ZERO_ADDRESS, adapter_for
 from paper.agenda import now_ms
 from paper.approvals import UNLIMITED, allowance, approve, spend
-from paper.encoding import array_at, checksum, selector, to_hex, words_of
 from paper.ledger import COLLATERAL, Leg, move
-from paper.signatures import Call
+from paper.logs import Log, approved, collateral_moved, token_moved, tokens_moved
+from paper.markets import Market
 from paper.state import Paper
-
-_APPROVE = selector("approve(address,uint256)")
-_APPROVE_ALL = selector("setApprovalForAll(address,bool)")
-_SPLIT = selector("splitPosition(address,bytes32,bytes32,uint256[],uint256)")
-_MERGE = selector("mergePositions(address,bytes32,bytes32,uint256[],uint256)")
-_ADAPTERS = (COLLATERAL_ADAPTER, NEG_RISK_COLLATERAL_ADAPTER)
-_CONVERSIONS = {_SPLIT: "split", _MERGE: "merge"}
-
-
-class Blocked(Exception):
-    """The call's target or function is not one the relayer lets through."""
 
 
 class Reverted(Exception):
     """The call fails on the chain; the text says why."""
 
-
-@dataclass(frozen=True, slots=True)
-class Approval:
-    """Let a spender move a token, up to an amount."""
-
-    token: str
-    spender: str
-    amount: int
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(f"execution reverted: {reason}" if reason else "execution reverted")
+        self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Conversion:
-    """Turn collateral into a full set of outcomes (split) or back (merge); amount in base units."""
-
-    kind: str
-    adapter: str
-    condition_id: str
-    amount: int
-
-
-Action = Approval | Conversion
-
-
-def read_call(call: Call) -> Action:
-    """Read what a call does; raises Blocked when it is none of the known ones."""
-    target, function = checksum(call.target), call.data[:4]
-    try:
-        words = words_of(call.data[4:])
-        if call.value:
-            raise Blocked
-        if target == PUSD and function == _APPROVE:
-            return Approval(target, checksum(words[0].to_bytes(20, "big")), words[1])
-        if target in (CONDITIONAL_TOKENS, POSITION_MANAGER) and function == _APPROVE_ALL:
-            amount = UNLIMITED if words[1] else 0
-            return Approval(target, checksum(words[0].to_bytes(20, "big")), amount)
-        if target in _ADAPTERS and function in _CONVERSIONS:
-            if array_at(words, 3) != [1, 2]:
-                raise Blocked
-            condition_id = to_hex(words[2].to_bytes(32, "big"))
-            return Conversion(_CONVERSIONS[function], target, condition_id, words[4])
-    except (ValueError, IndexError, OverflowError):
-        raise Blocked from None
-    raise Blocked
-
-
-def execute(paper: Paper, wallet: str, reference: str, actions: Sequence[Action]) -> None:
-    """Do all of a transaction's calls or none; raises Reverted when one cannot be done.
+def execute(paper: Paper, wallet: str, reference: str, actions: Sequence[Action]) -> list[Log]:
+    """Do all of a transaction's calls or none, and give their events; raises Reverted.
 
     Call it inside a transaction that is rolled back then.
     """
+    logs: list[Log] = []
     for action in actions:
         if isinstance(action, Approval):
             approve(paper.store, wallet, action.token, action.spender, action.amount)
+            logs.append(approved(action.token, wallet, action.spender, action.amount))
+        elif isinstance(action, Redemption):
+            logs += _redeem(paper, wallet, reference, action)
+        elif action.kind == "split":
+            logs += _split(paper, wallet, reference, action)
         else:
-            _convert(paper, wallet, reference, action)
+            logs += _merge(paper, wallet, reference, action)
+    return logs
 
 
-def _convert(paper: Paper, wallet: str, reference: str, action: Conversion) -> None:
+def _split(paper: Paper, wallet: str, reference: str, action: Conversion) -> list[Log]:
+    market, adapter, amount = _market(paper, action), action.adapter, _amount(action)
+    if paper.ledger.balance(wallet, COLLATERAL) < amount:
+        raise Reverted("transfer amount exceeds balance")
+    if allowance(paper.store, wallet, PUSD, adapter) < amount:
+        raise Reverted("insufficient allowance")
+    spend(paper.store, wallet, PUSD, adapter, amount)
+    legs = move(wallet, accounts.ADAPTER, COLLATERAL, amount)
+    for token in market.tokens:
+        legs += move(accounts.ADAPTER, wallet, token, amount)
+    _book(paper, wallet, reference, ("split", action.condition_id, amount), legs)
+    amounts = dict.fromkeys(market.tokens, amount)
+    return [
+        collateral_moved(wallet, adapter, amount),
+        tokens_moved(adapter, ZERO_ADDRESS, adapter, amounts),
+        tokens_moved(adapter, adapter, wallet, amounts),
+    ]
+
+
+def _merge(paper: Paper, wallet: str, reference: str, action: Conversion) -> list[Log]:
+    market, adapter, amount = _market(paper, action), action.adapter, _amount(action)
+    amounts = dict.fromkeys(market.tokens, amount)
+    _check_tokens(paper, wallet, adapter, amounts)
+    legs = move(accounts.ADAPTER, wallet, COLLATERAL, amount)
+    for token in market.tokens:
+        legs += move(wallet, accounts.ADAPTER, token, amount)
+    _book(paper, wallet, reference, ("merge", action.condition_id, amount), legs)
+    return [
+        tokens_moved(adapter, wallet, adapter, amounts),
+        tokens_moved(adapter, adapter, ZERO_ADDRESS, amounts),
+        collateral_moved(ZERO_ADDRESS, wallet, amount),
+    ]
+
+
+def _redeem(paper: Paper, wallet: str, reference: str, action: Redemption) -> list[Log]:
+    """Take everything the wallet has of both outcomes, and pay what they are worth."""
+    market, adapter = _market(paper, action), action.adapter
+    if market.payouts is None:
+        raise Reverted("result for condition not received yet")
+    amounts = {token: paper.ledger.balance(wallet, token) for token in market.tokens}
+    _check_tokens(paper, wallet, adapter, amounts)
+    paid = sum(
+        amount * payout // sum(market.payouts)
+        for amount, payout in zip(amounts.values(), market.payouts, strict=True)
+    )
+    legs = move(accounts.ADAPTER, wallet, COLLATERAL, paid)
+    for token, amount in amounts.items():
+        legs += move(wallet, accounts.ADAPTER, token, amount)
+    _book(paper, wallet, reference, ("redeem", action.condition_id, paid), legs)
+    burned = [
+        token_moved(adapter, adapter, ZERO_ADDRESS, token, amount)
+        for token, amount in amounts.items()
+        if amount
+    ]
+    return [
+        tokens_moved(adapter, wallet, adapter, amounts),
+        *burned,
+        *([collateral_moved(ZERO_ADDRESS, wallet, paid)] if paid else []),
+    ]
+
+
+def _market(paper: Paper, action: Conversion | Redemption) -> Market:
     market = paper.markets.get(action.condition_id)
     if market is None or adapter_for(market.neg_risk) != action.adapter:
-        raise Reverted("execution reverted: condition not prepared")
+        raise Reverted("condition not prepared")
+    return market
+
+
+def _amount(action: Conversion) -> int:
     if not 0 < action.amount < 1 << 60:
-        raise Reverted("execution reverted: invalid amount")
-    split = action.kind == "split"
-    given = (COLLATERAL,) if split else market.tokens
-    for asset in given:
-        if paper.ledger.balance(wallet, asset) < action.amount:
-            raise Reverted("execution reverted: transfer amount exceeds balance")
-    token = PUSD if split else CONDITIONAL_TOKENS
-    if allowance(paper.store, wallet, token, action.adapter) < action.amount:
-        raise Reverted("execution reverted: insufficient allowance")
-    if split:
-        spend(paper.store, wallet, token, action.adapter, action.amount)
-    source, target = (wallet, accounts.ADAPTER) if split else (accounts.ADAPTER, wallet)
-    legs: list[Leg] = move(source, target, COLLATERAL, action.amount)
-    for asset in market.tokens:
-        legs += move(target, source, asset, action.amount)
-    paper.ledger.post(action.kind, reference, now_ms(), legs)
+        raise Reverted("invalid amount")
+    return action.amount
+
+
+def _check_tokens(paper: Paper, wallet: str, adapter: str, amounts: Mapping[str, int]) -> None:
+    if allowance(paper.store, wallet, CONDITIONAL_TOKENS, adapter) != UNLIMITED:
+        raise Reverted("ERC1155: need operator approval for 3rd party transfers.")
+    for token, amount in amounts.items():
+        if paper.ledger.balance(wallet, token) < amount:
+            raise Reverted("transfer amount exceeds balance")
+
+
+def _book(
+    paper: Paper, wallet: str, reference: str, what: tuple[str, str, int], legs: list[Leg]
+) -> None:
+    kind, condition_id, amount = what
+    paper.ledger.post(kind, reference, now_ms(), legs)
     paper.store.write(
         "INSERT INTO conversions VALUES (NULL, ?, ?, ?, ?, ?)",
-        action.kind, wallet, reference, action.condition_id, action.amount,
+        kind, wallet, reference, condition_id, amount,
     )  # fmt: skip

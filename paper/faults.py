@@ -10,6 +10,10 @@ Of a posted order only: `delayed` takes the order and matches it some seconds la
 `lie:other_id` takes it and answers another order's id, `lie:empty_id` an empty one, `lie:garbage` no
 JSON; `lie:success_with_error` does not take it and answers success beside an error and an empty id.
 
+Of a call to the chain only (`POST /rpc`): `lie:chain_id` names another chain, `lie:no_receipt` knows of no
+receipt, `lie:nonsense` answers `0xnonsense` to everything, `lie:garbage` no JSON. `split` is the relayer's
+submit or a call that sends a raw transaction; `lie:garbage` there takes it and answers no JSON.
+
 Of an event of the WebSocket (`on` is `ws`): `slow:<ms>` sends it later, `duplicate` three times,
 `shuffle` together with its neighbours in the wrong order; `times` counts events.
 
@@ -30,6 +34,7 @@ from paper.errors import PostOnlyMode, Refused
 
 FATES = frozenset({"settlement_fails", "settlement_slow", "settlement_retries"})
 LIES = frozenset({"lie:other_id", "lie:success_with_error", "lie:empty_id", "lie:garbage"})
+RPC_LIES = frozenset({"lie:chain_id", "lie:no_receipt", "lie:nonsense", "lie:garbage"})
 CALL_KINDS = frozenset(
     {
         "timeout_after_accept", "timeout_before_accept", "http_500_after_accept", "http_500",
@@ -150,9 +155,14 @@ class Faults:
         if times:
             self.arranged.append(Fault(place, kind, times))
 
-    def take(self, method: str, path: str) -> Fault | None:
-        """Use up one time of the first fault that is arranged for a call."""
-        return self._use(lambda fault: _is_on(fault.on, method, path))
+    def take(self, method: str, path: str, splits: bool = False) -> Fault | None:
+        """Use up one time of the first fault that is arranged for a call.
+
+        `splits` says that the call submits a transaction, to the relayer or to the chain.
+        """
+        return self._use(
+            lambda fault: splits if fault.on == "split" else _is_on(fault.on, method, path)
+        )
 
     def take_for_row(self, path: str) -> Fault | None:
         """Use up one time of the first fault of a posted order, when each row has its own."""
@@ -230,19 +240,17 @@ def _check_kind(place: str, kind: str) -> None:
     elif place in ("POST /order", "POST /orders"):
         known, more = CALL_KINDS | FATES | LIES | {"delayed"}, ["reject:<code>", "slow:<ms>"]
     else:
-        known, more = (
-            CALL_KINDS | FATES - {"settlement_retries"}, ["reject:<code>", "slow:<ms>"],
-        )  # fmt: skip
+        lies = {"split": frozenset({"lie:garbage"}), "POST /rpc": RPC_LIES}.get(place, frozenset())
+        known = CALL_KINDS | (FATES - {"settlement_retries"}) | lies
+        more = ["reject:<code>", "slow:<ms>"]
     if kind not in known and (coded is None or place == "ws"):
         expected = ", ".join([*sorted(known), *more])
         raise ValueError(f"unknown kind {kind!r} on {place}: expected one of {expected}")
 
 
 def _is_on(on: str, method: str, path: str) -> bool:
-    if on == "ws":
+    if on in ("ws", "split"):
         return False
-    if on == "split":
-        return (method, path) == ("POST", "/submit")
     wanted_method, wanted = on.split(" ", 1)
     if wanted_method != method:
         return False

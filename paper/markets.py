@@ -18,7 +18,10 @@ OUTCOMES = ("Yes", "No")
 
 @dataclass(frozen=True)
 class Market:
-    """One binary market; tick in millionths of a dollar, min_size in millionths of a share."""
+    """One binary market; tick in millionths of a dollar, min_size in millionths of a share.
+
+    `payouts` are the chain's payout numerators once the condition is resolved.
+    """
 
     number: int
     question: str
@@ -33,6 +36,9 @@ class Market:
     recorded: tuple[str, str] | None = None
     accepting: bool = True
     closed: bool = False
+    payouts: tuple[int, ...] | None = None
+    version: str = "v1"
+    neg_risk_group: str | None = None
 
     @cached_property
     def slug(self) -> str:
@@ -46,8 +52,17 @@ class Market:
 
     @property
     def question_id(self) -> str:
-        """Give the oracle's id of the question."""
-        return to_hex(keccak(("question " + self.condition_id).encode()))
+        """Give the oracle's id of the question; that of a neg-risk market is its group's, numbered."""
+        question = keccak(("question " + self.condition_id).encode())
+        return to_hex(question[:31] + b"\x01" if self.neg_risk else question)
+
+    @property
+    def neg_risk_market_id(self) -> str:
+        """Give the id of the neg-risk group that the market belongs to, or what hides it; else ""."""
+        if not self.neg_risk:
+            return ""
+        own = self.question_id[:-2] + "00"
+        return own if self.neg_risk_group is None else self.neg_risk_group
 
     def fee(self, shares: int, price: int) -> int:
         """Give the taker's fee for a fill, in collateral base units."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
 import orjson
 from aiohttp import web
@@ -12,6 +13,7 @@ from paper.errors import Refused, SpotRefused
 from paper.faults import Fault, refusal
 from paper.http import FAULT, Handler, answer, state
 from paper.orders import count_post
+from paper.posting import GARBAGE
 
 log = logging.getLogger("paper")
 
@@ -32,7 +34,8 @@ async def misbehave(request: web.Request, handler: Handler) -> web.StreamRespons
     """Let a call go wrong as arranged, else go right; never answers a traceback."""
     fault = None
     if not request.path.startswith("/paper/"):
-        fault = state(request).faults.take(request.method, request.path)
+        splits = await _submits(request)
+        fault = state(request).faults.take(request.method, request.path, splits)
     if fault is None:
         return await _answered(request, handler)
     if fault.slow_ms:
@@ -45,7 +48,20 @@ async def misbehave(request: web.Request, handler: Handler) -> web.StreamRespons
         return await _hang_up(request)
     if fault.has("http_500_after_accept"):
         return answer(_BODIES[500], 500)
+    if fault.lie == "garbage" and request.path in ("/rpc", "/submit"):
+        return web.Response(body=GARBAGE, content_type="text/html")
     return response
+
+
+async def _submits(request: web.Request) -> bool:
+    """Say whether a call submits a transaction: to the relayer, or raw to the chain."""
+    if request.method != "POST" or request.path not in ("/submit", "/rpc"):
+        return False
+    if request.path == "/submit":
+        return True
+    with suppress(web.HTTPRequestEntityTooLarge):
+        return b"eth_sendRawTransaction" in await request.read()
+    return False
 
 
 def _is_refused(fault: Fault, path: str) -> bool:
@@ -64,10 +80,25 @@ async def _refuse(request: web.Request, fault: Fault) -> web.StreamResponse:
         if fault.has(kind):
             return answer(_BODIES[status], status, {"Retry-After": "1"} if status == 429 else None)
     code = fault.code or ""
+    if request.path == "/rpc":
+        return await _rpc_error(request, refusal(code).text)
     if request.path.startswith("/api/v3/"):
         number, text = _SPOT_CODES.get(code, (-1000, code))
         return answer({"code": number, "msg": text}, 400)
     return _no(refusal(code))
+
+
+async def _rpc_error(request: web.Request, words: str) -> web.Response:
+    """Refuse in JSON-RPC's shape, each row of a batch."""
+    body: object = None
+    with suppress(orjson.JSONDecodeError):
+        body = orjson.loads(await request.read())
+    error = {"code": -32000, "message": words}
+    rows = [
+        {"jsonrpc": "2.0", "id": row.get("id") if isinstance(row, dict) else None, "error": error}
+        for row in (body if isinstance(body, list) else [body])
+    ]
+    return answer(rows if isinstance(body, list) else rows[0])
 
 
 async def _count_posts(request: web.Request) -> None:

@@ -23,6 +23,7 @@ from paper.errors import Refused
 from paper.http import answer, body_of, fault_in, key_of, state
 from paper.ledger import COLLATERAL
 from paper.relayer import wallet_for
+from paper.state import Paper
 from paper.store import Row, Value
 
 routes = web.RouteTableDef()
@@ -257,8 +258,7 @@ def _balance(request: web.Request, key: keys.ApiKey) -> dict[str, object]:
     kind, token = query.get("asset_type"), query.get("token_id")
     if kind not in ("COLLATERAL", "CONDITIONAL") or (kind == "CONDITIONAL" and not token):
         raise Refused(400, "Invalid asset type")
-    signature_type = query.get("signature_type", "0")
-    wallet = wallet_for(paper, key.address) if signature_type == "3" else key.address
+    wallet = _wallet_of(paper, key.address, query.get("signature_type", "0"))
     contract = PUSD if kind == "COLLATERAL" else CONDITIONAL_TOKENS
     spenders = (EXCHANGE, NEG_RISK_EXCHANGE, COLLATERAL_ADAPTER, NEG_RISK_COLLATERAL_ADAPTER)
     balance = paper.ledger.balance(wallet, COLLATERAL if kind == "COLLATERAL" else str(token))
@@ -266,6 +266,11 @@ def _balance(request: web.Request, key: keys.ApiKey) -> dict[str, object]:
         "balance": str(balance),
         "allowances": {s: str(allowance(paper.store, wallet, contract, s)) for s in spenders},
     }
+
+
+def _wallet_of(paper: Paper, owner: str, signature_type: str) -> str:
+    kind = {"1": "PROXY", "2": "SAFE", "3": "WALLET"}.get(signature_type)
+    return wallet_for(paper, owner, kind) if kind else owner
 
 
 @routes.post("/v1/heartbeats")

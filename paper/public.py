@@ -164,9 +164,10 @@ def long_market(market: Market) -> dict[str, object]:
         "minimum_order_size": int(market.min_size / UNIT),
         "minimum_tick_size": float(money.text(market.tick)), "neg_risk": market.neg_risk,
         "end_date_iso": _END_DATE, "seconds_delay": 0, "maker_base_fee": 0, "taker_base_fee": 0,
+        "neg_risk_market_id": market.neg_risk_market_id,
         "tokens": [
-            {"token_id": t, "outcome": o, "winner": False}
-            for t, o in zip(market.tokens, OUTCOMES, strict=True)
+            {"token_id": t, "outcome": o, "winner": bool(market.payouts and market.payouts[n])}
+            for n, (t, o) in enumerate(zip(market.tokens, OUTCOMES, strict=True))
         ],
     }  # fmt: skip
 
@@ -176,9 +177,9 @@ def gamma_market(paper: Paper, market: Market) -> dict[str, object]:
     held = paper.book_of(market)
     bid, ask = held.best(0, BUY), held.best(0, SELL)
     middle = (bid + ask) // 2 if bid and ask else market.start_price
-    prices = [money.text(middle), money.text(UNIT - middle)]
+    prices = _resolved_prices(market) or [money.text(middle), money.text(UNIT - middle)]
     shown: dict[str, object] = {
-        "id": market.id, "version": "v1", "question": market.question, "slug": market.slug,
+        "id": market.id, "version": market.version, "question": market.question, "slug": market.slug,
         "conditionId": market.condition_id, "questionID": market.question_id,
         "outcomes": _inside(OUTCOMES), "outcomePrices": _inside(prices),
         "clobTokenIds": _inside(market.tokens), "active": True, "closed": market.closed,
@@ -193,7 +194,24 @@ def gamma_market(paper: Paper, market: Market) -> dict[str, object]:
         },
         "lastTradePrice": _plain(held.last_price), "bestBid": _plain(bid), "bestAsk": _plain(ask),
     }  # fmt: skip
-    return shown | ({"negRiskMarketID": market.question_id} if market.neg_risk else {})
+    if market.neg_risk:
+        shown["negRiskMarketID"] = market.neg_risk_market_id
+    if market.payouts is not None:
+        shown["umaResolutionStatus"] = "resolved"
+    if market.version == "v2":
+        shown["positionIds"] = [str(number) for number in _v2_positions(market)]
+    return shown
+
+
+def _resolved_prices(market: Market) -> list[str]:
+    payouts = market.payouts or ()
+    return [money.text(payout * UNIT // sum(payouts)) for payout in payouts]
+
+
+def _v2_positions(market: Market) -> tuple[int, int]:
+    """Number a Protocol-V2 market's positions: 31 bytes of its condition, then the outcome."""
+    condition = int(market.condition_id, 16) & ~0xFF & ~(((1 << 64) - 1) << 40)
+    return condition, condition | 1
 
 
 def find_markets(paper: Paper, query: Mapping[str, list[str]]) -> list[Market]:

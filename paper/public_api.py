@@ -9,7 +9,7 @@ from aiohttp import web
 
 from paper import chain, public
 from paper.errors import Refused
-from paper.http import answer, body_of, state
+from paper.http import answer, body_of, fault_in, state
 
 routes = web.RouteTableDef()
 
@@ -205,7 +205,7 @@ async def last_trades_prices(request: web.Request) -> web.Response:
 @routes.post("/rpc")
 async def rpc(request: web.Request) -> web.Response:
     """Answer one JSON-RPC request, or a batch of at most 1000."""
-    body = await body_of(request)
+    paper, body, fault = state(request), await body_of(request), fault_in(request)
     if isinstance(body, list):
-        return answer([chain.answer(state(request), row) for row in body[:1000]])
-    return answer(chain.answer(state(request), body))
+        return answer([chain.answer(paper, row, fault) for row in body[:1000]])
+    return answer(chain.answer(paper, body, fault))

@@ -16,7 +16,7 @@ from paper.markets import Market
 from paper.money import UNIT
 from paper.payloads import PostedOrder
 from paper.signatures import order_signer
-from paper.wallets import wallets_of
+from paper.wallets import deposit_wallets, proxy_wallet, safe_wallet
 
 GTD_NOTICE = 60
 """A GTD order dies this many seconds before its stated expiration."""
@@ -33,16 +33,27 @@ def check_authority(posted: PostedOrder, key: ApiKey, market: Market) -> None:
     signed = posted.signed
     if posted.owner != key.key:
         raise Refused(400, "the order owner has to be the owner of the API KEY")
-    if signed.signature_type not in (0, 3):
+    makers = _makers(key.address, signed.signature_type)
+    if not makers:
         raise Refused(400, "maker address not allowed, please use the deposit wallet flow")
-    if signed.signer not in wallets_of(key.address):
+    signers = makers if signed.signature_type == 3 else (key.address,)
+    if signed.signer not in signers:
         raise Refused(400, "the order signer address has to be the address of the API KEY")
-    if (signed.signature_type == 0) != (signed.signer == key.address):
-        raise Refused(400, "the order signer address has to be the address of the API KEY")
-    if signed.maker != signed.signer:
+    if signed.maker not in makers or (signed.signature_type == 3 and signed.maker != signed.signer):
         raise Refused(400, "invalid signature")
     if order_signer(signed, exchange_for(market.neg_risk)) != key.address:
         raise Refused(400, "invalid signature")
+
+
+def _makers(owner: str, signature_type: int) -> tuple[str, ...]:
+    """List the wallets that an owner's orders of a signature type may be for."""
+    if signature_type == 0:
+        return (owner,)
+    if signature_type == 1:
+        return (proxy_wallet(owner),)
+    if signature_type == 2:
+        return (safe_wallet(owner),)
+    return deposit_wallets(owner) if signature_type == 3 else ()
 
 
 def limit_price(posted: PostedOrder, market: Market, order: str) -> int:

@@ -1,4 +1,4 @@
-"""Who signed this: the login, an order, a batch of a deposit wallet's calls.
+"""Who signed this: the login, an order, a batch of a deposit wallet's calls, a message.
 
 Struct and domain layouts: docs.polymarket.com/v2-migration and polymarket-client 0.14.0
 `_internal/l1_auth.py`, `_internal/actions/orders/typed_data.py`, `relayer/signing/deposit_wallet.py`.
@@ -120,6 +120,11 @@ def recover(digest: bytes, signature: bytes) -> str | None:
     return checksum(keccak(key.format(compressed=False)[1:])[12:])
 
 
+def personal_digest(message: bytes) -> bytes:
+    """Give what is signed of a message, EIP-191's `personal_sign`."""
+    return keccak(b"\x19Ethereum Signed Message:\n%d" % len(message) + message)
+
+
 def login_signer(address: str, timestamp: str, nonce: int, signature: bytes) -> str | None:
     """Name who signed an API key request (L1)."""
     struct = hash_struct(_LOGIN_HASH, address, keccak(timestamp.encode()), nonce, _LOGIN_MESSAGE)
@@ -127,12 +132,13 @@ def login_signer(address: str, timestamp: str, nonce: int, signature: bytes) -> 
 
 
 def order_signer(order: SignedOrder, exchange: str) -> str | None:
-    """Name the address whose key signed an order, by its signature type 0 or 3; None when wrong.
+    """Name the address whose key signed an order, by its signature type; None when wrong.
 
-    A deposit wallet's signature is the owner's over ERC-7739's TypedDataSign, followed by the
-    exchange's domain separator, the contents hash, the contents type and its length.
+    Types 0 (own address), 1 (proxy) and 2 (Safe) carry the owner's plain signature. Type 3, a deposit
+    wallet's, is the owner's over ERC-7739's TypedDataSign, followed by the exchange's domain
+    separator, the contents hash, the contents type and its length.
     """
-    if order.signature_type == 0:
+    if order.signature_type in (0, 1, 2):
         return recover(order.digest(exchange), order.signature)
     if order.signature_type != 3:
         return None

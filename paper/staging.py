@@ -5,7 +5,9 @@ Extensions of contract section 6, for tests:
 - `POST /paper/restart-engine` `{"postOnlySeconds": 2, "downSeconds": 0.5}`: 425 on the order endpoints,
   then post-only mode; both 0 ends either
 - `POST /paper/clock` `{"offsetSeconds": 30}`: skews GET /time only
-- `POST /paper/market-state` `{"conditionId", "acceptingOrders", "closed"}`: either may be left out
+- `POST /paper/market-state` `{"conditionId", "acceptingOrders", "closed"}`: either may be left out; or
+  `{"conditionId", "state": "open"|"paused"|"closed"|"resolved", "payouts": [1, 0]}`, where a resolved
+  market needs payouts that add up to 1, such as [1, 0] or [0.5, 0.5]
 - `POST /paper/tick-size` `{"conditionId", "tickSize": "0.001"}`
 - `POST /paper/hand-trade`, `POST /paper/hand-order` `{"assetId", "side", "size", "price"}`: the wallet
   trades, or places a GTC order, past our service -> `{"orderId", "tradeIds"}`
@@ -14,12 +16,14 @@ Extensions of contract section 6, for tests:
 
 from __future__ import annotations
 
+from math import gcd
+
 from aiohttp import web
 
 from paper import changes, hand, money, resting
 from paper.errors import Refused
 from paper.http import answer, fields_of, state
-from paper.markets import Market
+from paper.markets import OUTCOMES, Market
 from paper.money import UNIT
 
 routes = web.RouteTableDef()
@@ -46,18 +50,50 @@ async def set_clock(request: web.Request) -> web.Response:
 
 @routes.post("/paper/market-state")
 async def market_state(request: web.Request) -> web.Response:
-    fields = await fields_of(request, "conditionId", "acceptingOrders", "closed")
-    market = _market(request, fields)
-    closed = _flag(fields, "closed", market.closed)
-    accepting = _flag(fields, "acceptingOrders", not closed and market.accepting)
-    changes.change_state(state(request), market, accepting and not closed, closed)
-    return answer({"acceptingOrders": accepting and not closed, "closed": closed})
+    fields = await fields_of(
+        request, "conditionId", "acceptingOrders", "closed", "state", "payouts"
+    )
+    market = market_in(request, fields)
+    payouts = market.payouts
+    if "state" in fields:
+        accepting, closed = _named_state(fields)
+        payouts = _payouts(fields) if fields["state"] == "resolved" else None
+    else:
+        closed = _flag(fields, "closed", market.closed)
+        accepting = _flag(fields, "acceptingOrders", not closed and market.accepting) and not closed
+    changes.change_state(state(request), market, accepting, closed, payouts if closed else None)
+    return answer({"acceptingOrders": accepting, "closed": closed})
+
+
+def _named_state(fields: dict[str, object]) -> tuple[bool, bool]:
+    """Read a state by its name as (accepting orders, closed)."""
+    names = {
+        "open": (True, False), "paused": (False, False), "closed": (False, True),
+        "resolved": (False, True),
+    }  # fmt: skip
+    given = fields["state"]
+    if not isinstance(given, str) or given not in names:
+        raise Refused(400, f"state: expected one of {', '.join(names)}, got {given!r}")
+    return names[given]
+
+
+def _payouts(fields: dict[str, object]) -> tuple[int, ...]:
+    """Read payouts as the smallest whole numerators, as oracles report them."""
+    given = fields.get("payouts")
+    rows = given if isinstance(given, list) and len(given) == len(OUTCOMES) else []
+    try:
+        shares = [money.parse(row) for row in rows]
+    except ValueError as error:
+        raise Refused(400, f"payouts: {error}") from None
+    if sum(shares) != UNIT:
+        raise Refused(400, "payouts: expected one for each outcome, adding up to 1")
+    return tuple(share // gcd(*shares) for share in shares)
 
 
 @routes.post("/paper/tick-size")
 async def tick_size(request: web.Request) -> web.Response:
     fields = await fields_of(request, "conditionId", "tickSize")
-    market, tick = _market(request, fields), _amount(fields, "tickSize")
+    market, tick = market_in(request, fields), _amount(fields, "tickSize")
     if tick not in changes.TICKS:
         known = ", ".join(money.text(known) for known in changes.TICKS)
         raise Refused(400, f"tickSize: expected one of {known}, got {money.text(tick)}")
@@ -103,7 +139,8 @@ async def _by_hand(request: web.Request) -> tuple[tuple[Market, int], str, int, 
     return place, str(side), shares, price
 
 
-def _market(request: web.Request, fields: dict[str, object]) -> Market:
+def market_in(request: web.Request, fields: dict[str, object]) -> Market:
+    """Find the market that a control call names; raises Refused 400."""
     market = state(request).markets.get(str(fields.get("conditionId")).lower())
     if market is None:
         raise Refused(400, "conditionId: expected a condition id, see GET /paper/markets")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 
 import orjson
@@ -9,6 +10,7 @@ import orjson
 from paper import ledger as accounts
 from paper import money
 from paper.agenda import Agenda, now_ms
+from paper.blocks import read_blocks
 from paper.book import BUY, SELL, Book
 from paper.engine import Engine
 from paper.faults import Faults
@@ -30,11 +32,14 @@ class Paper:
         self.settings = settings
         self.store = Store(settings.home)
         self.ledger = Ledger(self.store)
+        with self.store.transaction():
+            self.blocks = read_blocks(self.store, settings.settle_ms)
         self.agenda = Agenda()
         self.faults = Faults()
         self.feed = Feed(self.faults)
         self.engine = Engine()
         self.clock_offset = 0
+        self.submits: deque[float] = deque()
         self.markets: dict[str, Market] = {}
         self.books: dict[str, Book] = {}
         self.tokens: dict[str, tuple[Market, int]] = {}
@@ -56,7 +61,9 @@ class Paper:
             if row["condition_id"] in self.markets:
                 self.change_market(
                     row["condition_id"], tick=row["tick"], accepting=bool(row["accepting"]),
-                    closed=bool(row["closed"]),
+                    closed=bool(row["closed"]), version=row["version"],
+                    payouts=tuple(map(int, row["payouts"].split())) or None,
+                    neg_risk_group=row["neg_risk_group"],
                 )  # fmt: skip
         self.spot_prices = dict(SPOT_START)
         self.spot_pinned.clear()
@@ -168,4 +175,5 @@ class Paper:
         self.feed.switch("live")
         self.engine.restart(0, 0)
         self.clock_offset = 0
+        self.submits.clear()
         self.load()

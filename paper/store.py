@@ -86,7 +86,26 @@ CREATE TABLE IF NOT EXISTS spot_prices (
     symbol TEXT PRIMARY KEY, price INTEGER NOT NULL, pinned INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS market_changes (
     condition_id TEXT PRIMARY KEY, tick INTEGER NOT NULL, accepting INTEGER NOT NULL,
-    closed INTEGER NOT NULL) WITHOUT ROWID;
+    closed INTEGER NOT NULL, payouts TEXT NOT NULL DEFAULT '', version TEXT NOT NULL DEFAULT 'v1',
+    neg_risk_group TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS arranged (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pol (wallet TEXT PRIMARY KEY, amount TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS raw_transactions (
+    number INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, sender TEXT NOT NULL,
+    nonce INTEGER NOT NULL, raw TEXT NOT NULL, state TEXT NOT NULL, fails INTEGER NOT NULL,
+    due_ms INTEGER NOT NULL);
+CREATE UNIQUE INDEX IF NOT EXISTS one_pooled_per_nonce ON raw_transactions (sender, nonce)
+    WHERE state = 'pooled';
+CREATE TABLE IF NOT EXISTS receipts (
+    hash TEXT PRIMARY KEY, block INTEGER NOT NULL, position INTEGER NOT NULL, ok INTEGER NOT NULL,
+    sender TEXT NOT NULL, target TEXT NOT NULL, gas_used INTEGER NOT NULL,
+    gas_price INTEGER NOT NULL, type INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS receipts_by_block ON receipts (block);
+CREATE TABLE IF NOT EXISTS logs (
+    number INTEGER PRIMARY KEY, hash TEXT NOT NULL, block INTEGER NOT NULL,
+    log_index INTEGER NOT NULL, address TEXT NOT NULL, topics TEXT NOT NULL, data TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS logs_by_hash ON logs (hash);
+CREATE INDEX IF NOT EXISTS logs_by_block ON logs (block);
 """
 
 _UPGRADES = (
@@ -102,6 +121,12 @@ _UPGRADES = (
         _SPOT_ORDERS,
         "INSERT INTO spot_orders SELECT *, client_id FROM old_spot_orders",
         "DROP TABLE old_spot_orders",
+    ),
+    (
+        "market_changes", "neg_risk_group",
+        "ALTER TABLE market_changes ADD COLUMN payouts TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE market_changes ADD COLUMN version TEXT NOT NULL DEFAULT 'v1'",
+        "ALTER TABLE market_changes ADD COLUMN neg_risk_group TEXT",
     ),
 )  # fmt: skip
 """(table, its newest column, what brings an older file there)."""
@@ -183,6 +208,16 @@ class Store:
     def remember(self, name: str, value: str) -> None:
         """Remember a value."""
         self.write("INSERT OR REPLACE INTO meta VALUES (?, ?)", name, value)
+
+    def arranged(self, name: str) -> str | None:
+        """Read what a control call set; a reset forgets it."""
+        row = self.one("SELECT value FROM arranged WHERE name = ?", name)
+        return None if row is None else str(row["value"])
+
+    def arrange(self, name: str, value: str) -> None:
+        """Keep what a control call sets."""
+        with self.transaction():
+            self.write("INSERT OR REPLACE INTO arranged VALUES (?, ?)", name, value)
 
     def clear(self) -> None:
         """Forget everything but API keys, deployed wallets and chain nonces, which never go back."""

@@ -26,9 +26,9 @@ FROM spot_orders LEFT JOIN posts ON order_id = ledger_id WHERE wallet = ? ORDER 
 
 
 def ledger(paper: Paper) -> dict[str, object]:
-    """Give orders (one row per order id), trades (one per fill), balances, splits and merges.
+    """Give orders (one row per order id), trades (one per fill), balances, splits, merges, redemptions.
 
-    Amounts are plain decimal text, in shares or whole units; a spot order's id is its client id,
+    A redemption's amount is the collateral it paid. Amounts are plain decimal text, in shares or whole units; a spot order's id is its client id,
     with #2 and so on when that was used again; its price is the limit or, for a MARKET order, the
     price it was filled at.
     """
@@ -68,6 +68,7 @@ def ledger(paper: Paper) -> dict[str, object]:
         "balances": {wallet: balances},
         "splits": _conversions(paper, "split"),
         "merges": _conversions(paper, "merge"),
+        "redemptions": _conversions(paper, "redeem"),
     }
 
 

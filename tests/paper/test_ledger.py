@@ -13,11 +13,12 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from paper import resting, trades
+from paper.actions import Conversion
 from paper.addresses import adapter_for
 from paper.book import BUY, SELL
 from paper.entries import Entry, accept, check_funds, fills_of
 from paper.errors import Refused
-from paper.execution import Conversion, Reverted, execute
+from paper.execution import Reverted, execute
 from paper.faults import Fate
 from paper.ledger import COLLATERAL, Ledger, move
 from paper.money import UNIT

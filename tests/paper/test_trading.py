@@ -179,7 +179,8 @@ def test_neg_risk_and_fine_ticks_trade_too(client, paper):
     [
         ({"maker": "0x" + "11" * 20}, "invalid signature"),
         ({"maker_amount": 11_000_000}, "invalid signature"),
-        ({"signature_type": 2}, "maker address not allowed"),
+        ({"signature_type": 7}, "maker address not allowed"),
+        ({"signature_type": 2}, "signer address has to be the address of the API KEY"),
         ({"signature_type": 0}, "signer address has to be the address of the API KEY"),
         ({"signer": "0x" + "11" * 20}, "signer address has to be the address of the API KEY"),
         ({"signature": "0x" + "11" * 65}, "invalid signature"),
@@ -372,7 +373,9 @@ def test_the_chain_shows_the_split(paper, client, market):
     receipt = client._ctx.rpc.eth_get_transaction_receipt(outcome.transaction_hash)
     assert receipt is not None
     assert receipt["status"] == "0x1"
-    assert receipt["logs"][0]["topics"][3].endswith(client.wallet[2:].lower())
+    arrived = receipt["logs"][-1]
+    assert arrived["address"] == "0x4D97DCd97eC945f40cF65F87097ACe5EA0476045"
+    assert arrived["topics"][3].endswith(client.wallet[2:].lower())
 
 
 def test_an_eoa_trades_when_it_is_the_installations_wallet(home, connect):
