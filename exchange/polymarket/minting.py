@@ -1,14 +1,13 @@
 """Which minter a wallet has: a contract wallet's calls are relayed, an EOA sends its own."""
 
-from exchange.errors import Rejected
 from exchange.polymarket.connections import Connection
+from exchange.polymarket.direct import DirectMinter
 from exchange.polymarket.relayed import RelayedMinter
 from exchange.polymarket.relayer import Relayer
 from exchange.polymarket.rpc import Rpc
-from exchange.polymarket.settings import Account, Contracts, Endpoints, Timeouts
+from exchange.polymarket.settings import Account, Contracts, Endpoints, Sending, Timeouts
 from exchange.polymarket.wallets import wallet_of
 from exchange.port import Minter
-from exchange.types import RejectionCode
 
 
 def minter_of(
@@ -16,6 +15,7 @@ def minter_of(
     account: Account,
     timeouts: Timeouts | None = None,
     contracts: Contracts | None = None,
+    sending: Sending | None = None,
 ) -> Minter:
     """Return the minter of the account's wallet; makes no request, loads the official client.
 
@@ -25,7 +25,7 @@ def minter_of(
     wallet = wallet_of(account)
     rpc = Rpc(Connection(endpoints.rpc, timeouts))
     if wallet.kind == "eoa":
-        raise Rejected(RejectionCode.NOT_ALLOWED, "an EOA cannot mint yet")
+        return DirectMinter(rpc, account, wallet, contracts, sending)
     relayer = Relayer(
         Connection(endpoints.relayer, timeouts),
         wallet,

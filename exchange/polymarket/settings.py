@@ -58,6 +58,18 @@ class Contracts:
 
 
 @dataclass(frozen=True, slots=True)
+class Sending:
+    """How an EOA sends its own transactions.
+
+    `confirmations` is how many blocks must stand above one, `max_fee_gwei` the most it bids
+    per unit of gas.
+    """
+
+    confirmations: int = 5
+    max_fee_gwei: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
 class Credentials:
     """A CLOB API key; it signs requests, not orders."""
 

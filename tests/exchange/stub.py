@@ -54,7 +54,7 @@ class Stub:
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
 
     def on(self, method: str, path: str, reply: object, status: int = 200) -> None:
-        """Answer `method path` with JSON, an `Answer`, `Silence`, `Reset` or a function's result."""
+        """Answer `method path` with JSON, an `Answer`, `Silence`, `Reset` or what a function says."""
         is_reply = isinstance(reply, Answer) or callable(reply)
         self.replies[method, path] = reply if is_reply else Answer(reply, status)  # type: ignore[assignment]
 
@@ -79,6 +79,8 @@ class Stub:
                 reply: Any = stub.replies.get(
                     (asked.method, asked.path), Answer({"error": "not found"}, 404)
                 )
+                if callable(reply) and not isinstance(reply, type):
+                    reply = reply(asked)
                 if reply is Silence:
                     stub.closed.wait(20)
                     self.close_connection = True
@@ -90,8 +92,6 @@ class Stub:
                     self.close_connection = True
                     self.connection.close()
                     return
-                if callable(reply):
-                    reply = reply(asked)
                 if not isinstance(reply, Answer):
                     reply = Answer(reply)
                 self._send(reply)
