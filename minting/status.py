@@ -6,17 +6,17 @@ from django.db.models import Count
 from django.utils import timezone
 
 from minting import pausing
-from minting.models import Mint
+from minting.models import WAITING, Mint
 from minting.requesting import QUEUE
 
 
 def queue_status() -> dict[str, Any]:
-    """Count the mint requests by state; the age of the oldest that waits, in seconds."""
+    """Count the jobs by state; how long ago the oldest that waits was asked for, in seconds."""
     counts = dict(Mint.objects.values_list("status").annotate(Count("pk")).order_by())
     oldest = (
-        Mint.objects.filter(status__in=["requested", "delayed"])
-        .order_by("created_at")
-        .values_list("created_at", flat=True)
+        Mint.objects.filter(status__in=WAITING)
+        .order_by("asked_at")
+        .values_list("asked_at", flat=True)
         .first()
     )
     return {

@@ -8,6 +8,7 @@ from django.db.models import Q
 from orders import reserving
 from orders.models import Entry, Instrument, Position
 from polytrader.numbers import plain, plain_or_none
+from strategy.inventory import Pairs, pairs_of
 
 LATEST_ENTRIES = 100
 
@@ -15,7 +16,8 @@ LATEST_ENTRIES = 100
 def show_positions(positions: Collection[Position]) -> list[dict[str, Any]]:
     """Positions with what is reserved and sellable of each: a handful of queries for them all."""
     reserved = reserving.reserved(positions)
-    names = names_of([position.asset for position in positions])
+    assets = [position.asset for position in positions]
+    names, pairs = names_of(assets), pairs_of(assets)
     return [
         {
             "assetId": position.asset,
@@ -26,11 +28,20 @@ def show_positions(positions: Collection[Position]) -> list[dict[str, Any]]:
             "settled": plain(position.settled),
             "reserved": plain(reserved[position.asset]),
             "sellable": plain(reserving.free(position, reserved[position.asset])),
+            **_show_pairs(pairs.get(position.asset)),
             "venueBalance": plain_or_none(position.venue_balance),
             "comparedAt": position.compared_at,
         }
         for position in positions
     ]
+
+
+def _show_pairs(pairs: Pairs | None) -> dict[str, str | None]:
+    """Of an outcome token; collateral and spot assets have none."""
+    return {
+        "pairs": None if pairs is None else plain(pairs.held),
+        "surplus": None if pairs is None else plain(pairs.surplus),
+    }
 
 
 def names_of(assets: Collection[str]) -> dict[str, tuple[str, str]]:

@@ -16,6 +16,13 @@ POSITION_FIELDS = {
     "settled": Plain(help_text="only what is confirmed counts"),
     "reserved": Plain(help_text="what open orders and the chain may still take"),
     "sellable": Plain(help_text="min(matched, settled) - reserved, never below 0"),
+    "pairs": Plain(
+        allow_null=True,
+        help_text="pairs of both outcomes that are free; null for what is no outcome token",
+    ),
+    "surplus": Plain(
+        allow_null=True, help_text="of those, what no armed stop needs and MERGE_KEEP_PAIRS leaves"
+    ),
     "venueBalance": absent(Plain),
     "comparedAt": absent(DateTimeField),
 }

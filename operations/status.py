@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from exchange.breaker import Breaker
 from exchange.guarded import breaker_of
+from minting.models import WAITING, Mint, Transaction
 from minting.status import queue_status as mint_queue_status
 from orders import venues
 from orders.models import Fill, Leg, Order, VenueState
@@ -175,11 +176,6 @@ def rearm() -> dict[str, int]:
         "fills": fills.update(next_look_at=now),
         "legs": legs.update(next_attempt_at=now),
         "jobs": PositionJob.objects.filter(status__in=manage_position.OPEN).update(next_run_at=now),
-        "mints": _rearm_mints(now),
+        "mints": Mint.objects.filter(status__in=WAITING).update(next_attempt_at=now),
+        "transactions": Transaction.objects.filter(status="sent").update(next_look_at=now),
     }
-
-
-def _rearm_mints(now: Any) -> int:
-    from minting.models import Mint
-
-    return Mint.objects.filter(status__in=["requested", "delayed"]).update(next_attempt_at=now)

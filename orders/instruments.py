@@ -22,13 +22,26 @@ def known(symbol: str) -> Instrument:
     Raises `Rejected('unknown_instrument')`, or `Unavailable` when the venue
     cannot be asked and we have not seen the symbol before.
     """
-    found = Instrument.objects.filter(symbol=symbol).first()
+    found = _seen(symbol)
     if found is not None:
         return found
-    info = venue(venue_name(symbol)).instrument(symbol)
+    info = _described(symbol)
     if not info.accepting_orders:
         raise Rejected("market_closed", "the market is closed or takes no orders")
     return _store(info)
+
+
+def known_even_closed(symbol: str) -> Instrument:
+    """The same, also of a market that takes no orders any more: its tokens can be redeemed."""
+    return _seen(symbol) or _store(_described(symbol))
+
+
+def _seen(symbol: str) -> Instrument | None:
+    return Instrument.objects.filter(symbol=symbol).first()
+
+
+def _described(symbol: str) -> InstrumentInfo:
+    return venue(venue_name(symbol)).instrument(symbol)
 
 
 def _store(info: InstrumentInfo) -> Instrument:

@@ -313,3 +313,6 @@ REARMED = inline_serializer(
         "rearmed": DictField(child=IntegerField(), help_text="how many, by what they are"),
     },
 )
+RETRIED = inline_serializer(
+    "Retried", {"retried": IntegerField(help_text="how many jobs wait again")}
+)

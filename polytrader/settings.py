@@ -163,6 +163,10 @@ SPECTACULAR_SETTINGS = {
         "OrderStatus": "strategy.schema.ORDER_STATES",
         "LegStatus": "strategy.schema.LEG_STATES",
         "JobStatus": "strategy.schema.JOB_STATES",
+        "MintKind": "minting.schema.JOB_KINDS",
+        "MintStatus": "minting.schema.JOB_STATES",
+        "MintTransactionKind": "minting.schema.TRANSACTION_KINDS",
+        "MintTransactionStatus": "minting.schema.TRANSACTION_STATES",
     },
     "APPEND_PATHS": _health_paths(),
     "SWAGGER_UI_DIST": "SIDECAR",  # served from here, not from somebody else's server

@@ -6,7 +6,7 @@ from django.urls import path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from minting.api import MintQueueStats, PauseMintQueue
+from minting import api as minting
 from operations import book_api as book
 from operations.api import QueueStatus, healthz, readyz
 from strategy import api as strategy
@@ -50,8 +50,13 @@ urlpatterns = [
     path("strategy/manage-position/pause", jobs.PauseManagePosition.as_view()),
     path("strategy/manage-position/resume", jobs.PauseManagePosition.as_view(is_paused=False)),
     path("strategy/manage-position/retry-failed", jobs.RetryFailedJobs.as_view()),
-    path("strategy/mint-queue/stats", MintQueueStats.as_view()),
-    path("strategy/mint-queue/status", MintQueueStats.as_view()),
-    path("strategy/mint-queue/pause", PauseMintQueue.as_view()),
-    path("strategy/mint-queue/resume", PauseMintQueue.as_view(is_paused=False)),
+    path("strategy/mint-queue", minting.MintQueue.as_view()),
+    path("strategy/mint-queue/stats", minting.MintQueueStats.as_view()),
+    path("strategy/mint-queue/status", minting.MintQueueStats.as_view()),
+    path("strategy/mint-queue/waiting", minting.WaitingMints.as_view()),
+    path("strategy/mint-queue/failed", minting.FailedMints.as_view()),
+    path("strategy/mint-queue/pause", minting.PauseMintQueue.as_view()),
+    path("strategy/mint-queue/resume", minting.PauseMintQueue.as_view(is_paused=False)),
+    path("strategy/mint-queue/retry-failed", minting.RetryFailedMints.as_view()),
+    path("strategy/mint-queue/<str:job_id>", minting.OneMint.as_view()),
 ]

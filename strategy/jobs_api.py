@@ -119,7 +119,7 @@ class RetryFailedJobs(APIView):
         operation_id="retry_failed_manage_position",
         parameters=[common.IDEMPOTENCY_KEY],
         request=None,
-        responses=common.answers(200, schema.RETRIED, 422),
+        responses=common.answers(200, common.RETRIED, 422),
     )
     def post(self, request: Request) -> Response:
         """Have failed jobs wait again, with the legs of signals that may be tried again."""

@@ -232,6 +232,3 @@ WHOLE_TRADE = inline_serializer(
     "WholeTrade",
     {**TRADE_FIELDS, "decisions": many(DECISION), "jobs": many(JOB)},
 )
-RETRIED = inline_serializer(
-    "Retried", {"retried": IntegerField(help_text="how many jobs wait again")}
-)
