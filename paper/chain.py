@@ -8,7 +8,7 @@ from paper import gas, pol, pool, receipts
 from paper.addresses import CHAIN_ID, ZERO_ADDRESS
 from paper.agenda import now_ms
 from paper.blocks import hash_of
-from paper.contracts import has_code, read, transact
+from paper.contracts import gas_needed, has_code, read, transact
 from paper.encoding import checksum, from_hex, selector, to_hex, word
 from paper.execution import Reverted
 from paper.faults import Fault, fate_of
@@ -150,8 +150,7 @@ def _call(paper: Paper, params: list[object]) -> str:
 def _estimate(paper: Paper, params: list[object]) -> str:
     sender, target, value, data = _request(params)
     _try_out(paper, sender, target, value, data)
-    code = target is not None and has_code(paper, target)
-    needed = gas.needed(target or "", data, code)
+    needed = gas_needed(paper, sender, target, data)
     price = _most_paid(params)
     if price and pol.balance(paper.store, sender) < needed * price + value:
         affordable = (pol.balance(paper.store, sender) - value) // price

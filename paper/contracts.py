@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from paper import addresses, pol, proxy
+from paper import addresses, gas, pol, proxy
 from paper.actions import Blocked, read_call
 from paper.addresses import CONDITIONAL_TOKENS, NEG_RISK_ADAPTER, PROXY_FACTORY, PUSD, RELAY_HUB
 from paper.approvals import UNLIMITED, allowance
@@ -62,6 +62,18 @@ def transact(
     except Blocked:
         raise Reverted from None
     return execute(paper, wallet, reference, actions)
+
+
+def gas_needed(paper: Paper, sender: str, target: str | None, data: bytes) -> int:
+    """Give what such a transaction uses when it goes well."""
+    least = gas.intrinsic(data)
+    if target is None or not has_code(paper, target):
+        return least
+    try:
+        _, calls = _calls(sender, Call(target, 0, data))
+        return least + sum(gas.work_of(read_call(call)) for call in calls)
+    except Blocked:
+        return least + gas.UNKNOWN
 
 
 def _calls(sender: str, call: Call) -> tuple[str, tuple[Call, ...]]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from paper.actions import Action, Approval, Blocked, Conversion, read_call
-from paper.signatures import Call
+from paper.actions import Action, Approval, Conversion
 from paper.store import Store
 
 GWEI = 10**9
@@ -14,11 +13,12 @@ LEAST_TIP = 25 * GWEI
 BLOCK_LIMIT = 45_000_000
 RELAYED = 90_000
 """What a relayer's transaction costs around the wallet's calls."""
+UNKNOWN = 3_000
+"""What a contract's unknown function uses until it reverts."""
 _BASE_FEE = 30 * GWEI
 _TRANSFER = 21_000
 _ZERO_BYTE, _OTHER_BYTE = 4, 16
 _APPROVAL, _MERGE, _SPLIT = 27_000, 240_000, 310_000
-_UNKNOWN = 3_000
 
 
 def base_fee(store: Store) -> int:
@@ -35,16 +35,6 @@ def intrinsic(data: bytes) -> int:
     """Give what a transaction uses before its call does anything."""
     zeros = data.count(0)
     return _TRANSFER + zeros * _ZERO_BYTE + (len(data) - zeros) * _OTHER_BYTE
-
-
-def needed(target: str, data: bytes, has_code: bool) -> int:
-    """Give what a transaction with one call uses."""
-    if not has_code:
-        return intrinsic(data)
-    try:
-        return intrinsic(data) + work_of(read_call(Call(target, 0, data)))
-    except Blocked:
-        return intrinsic(data) + _UNKNOWN
 
 
 def work_of(action: Action) -> int:

@@ -10,7 +10,7 @@ from functools import partial
 
 from paper import gas, pol, receipts
 from paper.agenda import now_ms
-from paper.contracts import has_code, transact
+from paper.contracts import gas_needed, transact
 from paper.encoding import from_hex
 from paper.execution import Reverted
 from paper.logs import Log
@@ -59,8 +59,7 @@ def mine(paper: Paper, sender: str) -> None:
 
 def _include(paper: Paper, row: Row, sent: RawTransaction, base_fee: int) -> None:
     """Let a transaction take effect, or only use its nonce and gas when it reverts."""
-    code = sent.target is not None and has_code(paper, sent.target)
-    needed = gas.needed(sent.target or "", sent.data, code)
+    needed = gas_needed(paper, sent.sender, sent.target, sent.data)
     try:
         with paper.store.transaction():
             if row["fails"] or sent.gas < needed:
