@@ -188,7 +188,7 @@ def guarded(
     Make one per process, after any fork.
     """
     operations = polymarket(orders_per_second, orders_burst) if name == "polymarket" else binance()
-    limiter = Limiter(_shared(redis_url), f"{prefix}{name}:", operations)
+    limiter = Limiter(shared_through(redis_url), f"{prefix}{name}:", operations)
     return Guarded(exchange, limiter, breaker_of(name, redis_url, prefix))
 
 
@@ -197,17 +197,18 @@ def breaker_of(name: str, redis_url: str, prefix: str) -> Breaker:
     key = (os.getpid(), redis_url, f"{prefix}{name}:")
     if (made := _breakers.get(key)) is not None:
         return made
-    return _breakers.setdefault(key, Breaker(_shared(redis_url), key[2], name))
+    return _breakers.setdefault(key, Breaker(shared_through(redis_url), key[2], name))
 
 
 def forget(redis_url: str, prefix: str) -> None:
     """Begin anew with what `namespace` says: nothing counted, every breaker closed (tests)."""
-    _shared(redis_url).run(_FORGET, [], [f"{prefix}*"])
+    shared_through(redis_url).run(_FORGET, [], [f"{prefix}*"])
     for key in [key for key in _breakers if key[2].startswith(prefix)]:
         _breakers.pop(key, None)
 
 
-def _shared(redis_url: str) -> Shared:
+def shared_through(redis_url: str) -> Shared:
+    """The one connection of this process to what is shared."""
     key = (os.getpid(), redis_url)
     if (made := _shares.get(key)) is not None:
         return made

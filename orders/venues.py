@@ -9,7 +9,7 @@ import structlog
 from django.conf import settings
 
 from exchange.errors import Rejected
-from exchange.polymarket.settings import Account, Credentials, Endpoints
+from exchange.polymarket.settings import Account, Contracts, Credentials, Endpoints, Sending
 from exchange.port import Exchange, Minter, UserStream
 from exchange.types import RejectionCode
 from orders.models import Instrument
@@ -113,12 +113,20 @@ def _polymarket() -> Exchange:
 
 
 def _minter() -> Minter:
+    from exchange.guarded_minting import guarded_minter
     from exchange.polymarket.minting import minter_of
 
     account = _account()
     if account is None:
         raise Rejected(RejectionCode.NOT_ALLOWED, "this process has no signing key; it cannot mint")
-    return minter_of(_endpoints(), account)
+    rules = settings.CONFIGURATION.minting
+    minter = minter_of(
+        _endpoints(),
+        account,
+        contracts=Contracts.with_adapters(rules.adapter, rules.neg_risk_adapter),
+        sending=Sending(rules.confirmations, rules.max_fee_gwei),
+    )
+    return guarded_minter(minter, settings.REDIS_URL, guards())
 
 
 def _binance() -> Exchange:

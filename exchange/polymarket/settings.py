@@ -43,6 +43,14 @@ class Contracts:
     collateral_adapter: str = addresses.COLLATERAL_ADAPTER
     neg_risk_collateral_adapter: str = addresses.NEG_RISK_COLLATERAL_ADAPTER
 
+    @classmethod
+    def with_adapters(cls, standard: str | None, neg_risk: str | None) -> "Contracts":
+        """Return production's, with those adapters that are named in place of its own."""
+        return cls(
+            collateral_adapter=standard or cls().collateral_adapter,
+            neg_risk_collateral_adapter=neg_risk or cls().neg_risk_collateral_adapter,
+        )
+
     def adapter_for(self, neg_risk: bool) -> str:
         """Return the contract that converts collateral for such a market."""
         return self.neg_risk_collateral_adapter if neg_risk else self.collateral_adapter

@@ -9,13 +9,11 @@ from exchange.polymarket.direct import DirectMinter
 from exchange.polymarket.minting import minter_of
 from exchange.polymarket.settings import Account, Endpoints, Sending, Timeouts
 from exchange.polymarket.wallets import address_of
-from tests.chain.fixtures import chain, chain_process
+from tests.chain.fixtures import KEY, WALLET, chain, chain_process, minting_on_chain
 from tests.chain.node import Node
 
-__all__ = ["chain", "chain_process"]
+__all__ = ["chain", "chain_process", "minting_on_chain"]
 
-KEY = "0x" + "5a" * 32
-WALLET = address_of(KEY)
 CONFIRMATIONS = 5
 
 

@@ -15,7 +15,8 @@ from exchange.polymarket.direct import DirectMinter
 from exchange.polymarket.fees import GWEI
 from exchange.polymarket.transactions import bid_of
 from exchange.types import Approval, SignedTransaction
-from tests.chain.conftest import CONFIRMATIONS, KEY, WALLET
+from tests.chain.conftest import CONFIRMATIONS
+from tests.chain.fixtures import KEY, WALLET
 from tests.chain.node import Condition, Node
 from tests.exchange.stub import Answer, Asked, Silence, Stub, serving
 
