@@ -13,6 +13,7 @@ from django.utils import timezone
 from exchange.types import SignedTransaction
 from orders.models import Fill, Instrument
 from orders.models.instruments import ZERO
+from polytrader.numbers import plain
 from polytrader.rows import ExactDecimalField, Row
 
 KINDS = ("split", "merge", "redeem")
@@ -206,7 +207,8 @@ class Resolution(models.Model):
     def __str__(self) -> str:
         if self.first_payout is None:
             return f"{self.condition_id}: open"
-        return f"{self.condition_id}: pays {self.first_payout:f} and {self.second_payout:f}"
+        pays = [plain(payout or ZERO) for payout in (self.first_payout, self.second_payout)]
+        return f"{self.condition_id}: pays {' and '.join(pays)}"
 
 
 class QueuePause(models.Model):

@@ -207,6 +207,7 @@ UNFOLD = {
                 ("Fills", "handshake", "orders_fill"),
                 ("Mints", "library_add", "minting_mint"),
                 ("Transactions", "link", "minting_transaction"),
+                ("Resolutions", "gavel", "minting_resolution"),
             ),
             _group(
                 "Book",

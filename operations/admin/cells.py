@@ -43,6 +43,7 @@ STATE_COLOURS = {
     "done": "success",
     "waiting": "info",
     "completed": "success",
+    "resolved": "success",
 }
 SHORT_STATES = {"pending_activation": "pending"}
 

@@ -12,6 +12,7 @@ from unfold.decorators import display
 
 from minting.models import Mint
 from operations.admin.cells import NOTHING, age_of, counted, cut, market, number, tail_of
+from operations.admin.conversions import COST, jobs_table
 from operations.admin.looking import Looking, Table, table
 from operations.admin.price_line import draw, prices_of
 from orders.models import Fill, Leg, Order
@@ -126,14 +127,13 @@ class TrailingStopAdmin(Looking):
         mine = {"leg__trade__trailingstop": stop}
         orders = Order.objects.filter(**mine).order_by("pk")
         fills = Fill.objects.filter(order__in=orders).select_related("order").order_by("pk")
-        mints = Mint.objects.filter(fill__order__in=orders).select_related("transaction", "fill")
+        mints = Mint.objects.filter(fill__order__in=orders)
         return [
             table("Exit orders", Order, orders, "status", "quantity", "price", "matched_quantity",
                   "order_id", "sent_at", "closed_at", "reason"),
             table("Fills", Fill, fills, "order", "status", "quantity", "price", "fee",
                   "trade_id", "matched_at", "closed_at"),
-            table("Mints", Mint, mints.order_by("pk"), "status", "quantity", "fill", "transaction",
-                  "created_at", "closed_at", "reason"),
+            jobs_table("Mints", mints, "fill", "transaction", COST),
             table("Events", StopEvent, stop.events.order_by("pk"), "at", "kind", "price",
                   "trigger_price", "text"),
         ]  # fmt: skip

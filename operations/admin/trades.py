@@ -12,6 +12,7 @@ from unfold.decorators import display
 
 from minting.models import Mint
 from operations.admin.cells import NOTHING, column, counted, cut, label, link, number
+from operations.admin.conversions import COST, jobs_table
 from operations.admin.looking import Looking, Table, table
 from operations.admin.trading import link_to_stop_of
 from orders.models import Fill, Leg, Order, Trade
@@ -92,7 +93,7 @@ class TradeAdmin(Looking):
         orders = Order.objects.filter(leg__trade=trade).select_related("leg").order_by("pk")
         fills = Fill.objects.filter(order__leg__trade=trade).select_related("order").order_by("pk")
         decisions = Decision.objects.filter(leg__trade=trade).select_related("leg").order_by("pk")
-        mints = Mint.objects.filter(fill__order__leg__trade=trade).order_by("pk")
+        mints = Mint.objects.filter(fill__order__leg__trade=trade)
         return [
             table("Legs", Leg, legs, "role", "instrument", "side", "status", "quantity", "price",
                   "order_type", "attempts", "rejections", "reason"),
@@ -104,7 +105,7 @@ class TradeAdmin(Looking):
                   "last_at"),
             table("Jobs", PositionJob, trade.jobs.order_by("pk"), "status", "is_by_hand", "runs",
                   "next_run_at", "closed_at", "reason"),
-            table("Mints", Mint, mints, "status", "quantity", "fill", "created_at", "reason"),
+            jobs_table("Mints", mints, "instrument", "fill", "transaction", COST),
         ]  # fmt: skip
 
 

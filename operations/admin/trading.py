@@ -8,6 +8,7 @@ from unfold.decorators import display
 
 from minting.models import Mint
 from operations.admin.cells import counted, link, link_to, tail_of
+from operations.admin.conversions import COST, jobs_table
 from operations.admin.looking import Looking, Table, table
 from orders.models import Fill, ForeignOrder, Instrument, Order, Trade
 from polytrader.bells import ring
@@ -71,10 +72,12 @@ class OrderAdmin(Looking):
         return link_to_source(order)
 
     def tables(self, order: Order) -> list[Table]:
-        """Its fills."""
+        """Its fills, and what was minted or merged because of them."""
+        mints = Mint.objects.filter(fill__order=order)
         return [
             table("Fills", Fill, order.fills.order_by("pk"), "status", "quantity", "price", "fee",
-                  "trade_id", "transaction_hash", "matched_at", "closed_at")
+                  "trade_id", "transaction_hash", "matched_at", "closed_at"),
+            jobs_table("Mints", mints, "fill", "transaction", COST),
         ]  # fmt: skip
 
     @admin.action(description="Look after the selected orders now")
@@ -127,11 +130,8 @@ class FillAdmin(Looking):
         return link_to_source(fill.order)
 
     def tables(self, fill: Fill) -> list[Table]:
-        """What was minted because of it."""
-        return [
-            table("Mint", Mint, Mint.objects.filter(fill=fill), "status", "quantity",
-                  "transaction", "created_at", "closed_at", "reason")
-        ]  # fmt: skip
+        """What was minted or merged because of it."""
+        return [jobs_table("Mint", Mint.objects.filter(fill=fill), "transaction", COST)]
 
 
 @admin.register(ForeignOrder)

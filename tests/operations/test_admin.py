@@ -14,7 +14,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from minting.models import Mint, Transaction
+from minting.models import Mint, Resolution, Transaction, Version
 from operations.admin.cells import shortened
 from operations.admin.price_line import LABEL_WIDTH, draw
 from orders.models import Entry, Fill, Halt, Instrument, Order, Position
@@ -67,15 +67,24 @@ def _settle(order: Order) -> None:
         transaction_hash="0x" + "cd" * 32,
         matched_at=timezone.now(),
     )
+    token, collateral = order.instrument.base_asset, order.instrument.quote_asset
     transaction = Transaction.objects.create(
         wallet="0x" + "12" * 20,
         nonce=3,
-        deadline=timezone.now(),
-        payload="secret bytes",
+        instrument=order.instrument,
         condition_id=order.instrument.condition_id,
         quantity=order.quantity,
+        takes={collateral: "10.000000000000"},
+        brings={token: "10.000000000000"},
         status="confirmed",
+        transaction_hash="0x" + "ef" * 32,
+        cost=Decimal("0.0125"),
     )
+    Version.objects.create(transaction=transaction, payload="secret bytes", max_fee=Decimal("0.05"))
+    Resolution.objects.create(
+        condition_id=order.instrument.condition_id, checked_at=timezone.now(), first_payout=1,
+        second_payout=0,
+    )  # fmt: skip
     Mint.objects.create(
         fill=fill,
         instrument=order.instrument,
