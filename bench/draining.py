@@ -18,7 +18,8 @@ def main(count: int = 20_000) -> None:
     with installation():
         from django.utils import timezone
 
-        from minting import splitting
+        from minting import draining
+        from minting import sending as mint_sending
         from minting.models import Mint
         from orders import reconciling, sending
         from orders.models import Fill, Leg, Order, Trade
@@ -87,18 +88,19 @@ def main(count: int = 20_000) -> None:
         with mock.patch.object(managing, "run", nothing):
             drain("manage-position: jobs", managing.run_due_jobs)
         Mint.objects.bulk_create(Mint(instrument=instrument, quantity=10) for _ in range(count))
-        with mock.patch.object(splitting, "send", _confirm):
-            drain("mint-queue: requests", lambda: splitting.drain())
+        with mock.patch.object(mint_sending, "_send", _give_up):
+            drain("mint-queue: requests", draining.drain)
 
 
-def _confirm(mints: Any) -> None:
-    """What a split would have done with its requests, without a chain."""
+def _give_up(batch: Any) -> bool:
+    """End the requests of a batch without a chain."""
     from django.utils import timezone
 
     from minting.models import Mint
 
-    rows = Mint.objects.filter(pk__in=[mint.pk for mint in mints])
+    rows = Mint.objects.filter(pk__in=[job.pk for job in batch.jobs])
     rows.update(status="failed", closed_at=timezone.now())
+    return True
 
 
 if __name__ == "__main__":

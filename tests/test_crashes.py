@@ -5,7 +5,6 @@ time is the end of a run. `make crash-test` has the many runs, and docs/crashes.
 """
 
 import dataclasses
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,14 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 
-from minting import requesting, splitting
+from exchange.polymarket.relayed import RelayedMinter
+from minting import booking, following, requesting
+from minting import sending as mint_sending
 from orders import ledger, sending, venues
 from tests.crashes.ground import configuration_for, quick_paper
 from tests.crashes.laboratory import Laboratory, Life
 from tests.crashes.points import ANY_COMMIT, ANY_REQUEST, Kill, named_points
-from tests.crashes.scenario import Scenario, everything, scenario_of
+from tests.crashes.scenario import OF_AN_EOA, Scenario, everything, scenario_of
 from tests.paper_process import PaperProcess
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
@@ -32,23 +33,41 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaperProcess]:
 
 @pytest.fixture
 def laboratory(quick: PaperProcess, settings: Any, tmp_path: Path) -> Iterator[Laboratory]:
-    settings.CONFIGURATION = configuration_for(quick, django_settings.CONFIGURATION)
+    yield from a_laboratory(quick, "deposit_wallet", settings, tmp_path)
+
+
+@pytest.fixture
+def eoa_laboratory(settings: Any, tmp_path: Path) -> Iterator[Laboratory]:
+    with quick_paper(tmp_path / "paper", "eoa") as process:
+        yield from a_laboratory(process, "eoa", settings, tmp_path)
+
+
+def a_laboratory(paper: PaperProcess, wallet: str, settings: Any, home: Path) -> Iterator[Any]:
+    settings.CONFIGURATION = configuration_for(paper, django_settings.CONFIGURATION, wallet)
     venues.forget()
-    yield Laboratory(quick, tmp_path)
+    yield Laboratory(paper, home)
     venues.forget()
 
 
 def plain(seed: int) -> Scenario:
-    """One stop, nothing else, and a venue that behaves."""
+    """One stop, its mint, nothing else, and a venue that behaves."""
     return dataclasses.replace(
-        everything(seed), deals=(), rest="", faults=(), stops=scenario_of(seed).stops[:1]
+        everything(seed),
+        stops=scenario_of(seed).stops[:1],
+        deals=(),
+        rest="",
+        faults=(),
+        asked=(),
+        is_hedged=False,
+        merges_surplus=False,
+        resolves=False,
     )
 
 
 def test_a_process_that_dies_at_any_point_loses_nothing_and_does_nothing_twice(
     laboratory: Laboratory,
 ):
-    left = list(named_points())
+    left = [name for name in named_points() if name not in OF_AN_EOA]
     for seed in range(9):
         scenario = everything(seed) if seed < 5 else scenario_of(seed, left[0])
         outcome = laboratory.run(scenario, *map(Kill, left))
@@ -60,12 +79,27 @@ def test_a_process_that_dies_at_any_point_loses_nothing_and_does_nothing_twice(
     assert not left, "nobody died there; give NEEDS or `everything` what passes it"
 
 
+def test_a_process_that_sends_transactions_of_its_own_may_die_at_any_point_too(
+    eoa_laboratory: Laboratory,
+):
+    left = list(OF_AN_EOA)
+    for seed in range(6):
+        outcome = eoa_laboratory.run(scenario_of(seed, left[-1]), *map(Kill, left))
+        assert outcome.verdict.is_good, outcome
+        dead = {kill.point for kill in outcome.died}
+        left = [name for name in left if name not in dead]
+        if not left:
+            break
+    assert not left, "nobody died there; give NEEDS what passes it"
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_a_process_that_dies_after_any_commit_or_answer_does_so_too(
     laboratory: Laboratory, seed: int
 ):
     kills = [Kill(ANY_COMMIT, 7 + 23 * seed), Kill(ANY_REQUEST, 1 + seed), Kill(ANY_COMMIT, 40)]
-    outcome = laboratory.run(scenario_of(seed), *kills)
+    scenario = dataclasses.replace(scenario_of(seed), wallet="deposit_wallet")
+    outcome = laboratory.run(scenario, *kills)
     assert outcome.deaths >= 2
     assert outcome.verdict.is_good, outcome
 
@@ -101,16 +135,29 @@ def test_the_laboratory_notices_a_split_that_is_submitted_before_it_is_committed
     laboratory: Laboratory,
 ):
     def spoil() -> None:
-        commit = splitting._commit
+        commit = mint_sending._commit
 
-        def submit_and_commit(mints: Any, instrument: Any, total: Any, signed: Any) -> Any:
+        def submit_and_commit(plan: Any, signed: Any, rules: Any) -> Any:
             venues.minter().submit(signed)
-            time.sleep(1)  # so that another signature has another deadline
-            return commit(mints, instrument, total, signed)
+            return commit(plan, signed, rules)
 
-        splitting._commit = submit_and_commit
+        mint_sending._commit = submit_and_commit
 
-    outcome = laboratory.run(plain(4), Kill("split_made"), life=Life(spoil), within=4)
+    outcome = laboratory.run(plain(4), Kill("conversion_made"), life=Life(spoil), within=4)
+    assert outcome.verdict.twice
+
+
+def test_the_laboratory_notices_a_split_that_is_signed_anew_without_a_look_up(
+    laboratory: Laboratory,
+):
+    def spoil() -> None:
+        def sign_anew(row: Any, who: Any, signed: Any) -> None:
+            booking.fail(row, "nobody asked what became of it", then="requested")
+
+        following._not_known = sign_anew
+        RelayedMinter.find = lambda *_: None
+
+    outcome = laboratory.run(plain(5), Kill("conversion_submitted"), life=Life(spoil), within=4)
     assert outcome.verdict.twice
 
 

@@ -1,7 +1,7 @@
 """`make crash-test`: kill after kill in several processes; prints a table, writes docs/crashes.md.
 
 Arguments are `name=value`: kills (1000), processes (as many as there are processors), seed (the
-first run's, 0), and `point` to die at that one only.
+first run's, 0), `point` to die at that one only, and `package` to die at the points of that one.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ class Arguments:
     processes: int = os.cpu_count() or 1
     seed: int = 0
     point: str = ""
+    package: str = ""
     worker: int = -1
     """Of the processes, this one; -1 is the one that starts them."""
     logs: str = ""
@@ -45,7 +46,7 @@ def read_arguments(given: list[str]) -> Arguments:
     for text in given:
         name, _, value = text.partition("=")
         if name not in types or not value:
-            if name in ("point", "logs"):
+            if name in ("point", "package", "logs"):
                 continue
             raise SystemExit(f"expected name=value with one of {', '.join(types)}, got {text!r}")
         values[name] = int(value) if types[name] == "int" else value
@@ -82,7 +83,7 @@ def _supervise(told: Arguments) -> int:
     failed = [worker.wait() for worker in workers]
     report.seconds = time.monotonic() - began_at
     print(report.as_text())
-    if not told.point and told.kills >= 1000:
+    if not told.point and not told.package and told.kills >= 1000:
         (ROOT / "docs" / "crashes.md").write_text(
             report.as_page(f'make crash-test ARGS="kills={told.kills}"')
         )

@@ -7,7 +7,7 @@ order: a post of a dead process (at most 0.3 s in a scenario) arrives before it 
 from datetime import timedelta
 from functools import partial
 
-from minting import splitting
+from minting import following, postponing, resolving, submitting
 from orders import balances, hand_trades, listing, planning, reconciling, sending, starting
 from strategy import managing, rules, seeing
 
@@ -21,7 +21,10 @@ _WAITS = {
     balances: ("EVERY", "QUIET_FOR", "CACHE_IS_BEHIND"),
     hand_trades: ("LISTED_BY_THEN",),
     managing: ("ABANDONED",),
-    splitting: ("LOOK_AGAIN", "DELAY", "AFTER_DEADLINE"),
+    submitting: ("LOOK_AGAIN",),
+    following: ("LOOK_AGAIN", "AFTER_DEADLINE", "STUCK_AFTER", "JUDGED_AFTER", "LONGEST_PAUSE"),
+    postponing: ("FIRST_DELAY", "LONGEST_DELAY"),
+    resolving: ("CHECKED_FOR", "ENDED_CHECKED_FOR"),
 }
 
 

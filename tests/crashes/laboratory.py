@@ -28,14 +28,15 @@ from django.utils import timezone
 from exchange import guarded
 from exchange.polymarket import placing
 from exchange.polymarket.relayed import RelayedMinter
-from minting import requesting, splitting
+from minting import draining, requesting, resolving
 from orders import listing, reconciling, venues
 from orders.models import Instrument, Order
 from polytrader import bells, tokens
-from strategy import managing
+from polytrader.minting_rules import MintingRules
+from strategy import inventory, managing
 from tests.crashes.hurrying import hurry
 from tests.crashes.points import EVERYWHERE, Death, Kill, named_points
-from tests.crashes.scenario import Play, Scenario
+from tests.crashes.scenario import HELD, MERGED_ABOVE, MOST_PER_SPLIT, Play, Scenario
 from tests.crashes.verdict import Verdict, judge, unfinished
 from tests.paper_process import PaperProcess
 from tests.rows import Api
@@ -86,6 +87,7 @@ class Laboratory:
 
     def __init__(self, paper: PaperProcess, home: Path) -> None:
         self.paper = paper
+        self._configuration = settings.CONFIGURATION
         self.points = [*named_points(), *EVERYWHERE]
         self._death = Death()
         self._log = home / "log"
@@ -133,6 +135,9 @@ class Laboratory:
         return outcome
 
     def _prepare(self, scenario: Scenario) -> Play:
+        if settings.CONFIGURATION.paper_port != self._configuration.paper_port:
+            venues.forget()
+        settings.CONFIGURATION = replace(self._configuration, minting=_rules_of(scenario))
         guarded.forget(
             settings.CONFIGURATION.redis_url,
             guarded.namespace("paper", settings.CONFIGURATION.paper_port),
@@ -145,7 +150,14 @@ class Laboratory:
                 f"SET session_replication_role = replica; {deletes};"
                 " SET session_replication_role = DEFAULT"
             )
-        Instrument.objects.update(bid=None, ask=None, observed_at=None, updated_at=timezone.now())
+        Instrument.objects.update(
+            bid=None,
+            ask=None,
+            observed_at=None,
+            updated_at=timezone.now(),
+            accepting_orders=True,
+            is_closed=False,
+        )
         for path in (self._log, self._posts):
             path.write_text("")
         tokens.create("of the test", "trade", self._api.token)
@@ -199,6 +211,19 @@ class Laboratory:
         return "stuck"
 
 
+def _rules_of(scenario: Scenario) -> MintingRules:
+    """How much goes out at once, and from where on pairs are merged unasked."""
+    usual: MintingRules = settings.CONFIGURATION.minting
+    return replace(
+        usual,
+        most=MOST_PER_SPLIT,
+        keep_pairs=HELD,
+        approve_tokens=True,
+        confirmations=1,
+        merge_above=MERGED_ABOVE if scenario.merges_surplus else None,
+    )
+
+
 def live(play: Play, life: Life) -> None:
     """Do the work of every role in turn until nothing is left to do."""
     if not life.acts:
@@ -209,8 +234,12 @@ def live(play: Play, life: Life) -> None:
             play.act()
         monitor.sweep()
         managing.work()
-        requesting.request_for_settled_sales()
-        splitting.drain()
+        requesting.request_for_settled_trades()
+        if play.scenario.merges_surplus:
+            inventory.merge_surplus()
+        if play.scenario.resolves:
+            resolving.request_redemptions()
+        draining.drain()
         if rounds % 3 == play.scenario.seed % 3:  # as the user's stream would tell of them
             flying = Order.objects.filter(status__in=["sent", "open"])
             reconciling.look_now(list(flying.values_list("order_id", flat=True)))
@@ -232,7 +261,7 @@ def _end(pid: int) -> None:
 
 
 def _record_posts(path: Path) -> None:
-    """Write down the bytes of every order and split before they go out."""
+    """Write down the bytes of every order and conversion before they go out."""
     post, post_many, submit = placing.post, placing.post_many, RelayedMinter.submit
 
     def record(name: str, payload: str) -> None:
@@ -250,7 +279,7 @@ def _record_posts(path: Path) -> None:
         return post_many(session, signed)
 
     def recorded_submit(minter: Any, signed: Any) -> Any:
-        record(f"split {json.loads(signed.payload)['signature']}", signed.payload)
+        record(f"conversion with nonce {signed.nonce}", signed.payload)
         return submit(minter, signed)
 
     placing.post, placing.post_many = recorded_post, recorded_post_many

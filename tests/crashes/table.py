@@ -181,10 +181,13 @@ A run lays out a scenario that follows from its seed:
 - up to two signals of one or two legs (FAK, FOK, GTC), posted to the API under an
   `Idempotency-Key` again and again until there is an answer, also by the process after a death;
 - an order that rests and is withdrawn, matched, or matched in part and then withdrawn;
-- mints for what was sold;
+- mints for what was sold; splits and merges asked for by hand, merges of what a hedge paired and of
+  surplus pairs, the redemption of a resolved market; a maximum per transaction that some exceed;
+- in half of them a deposit wallet, in others a Safe, a proxy, or an EOA, which sends its own
+  transactions, approves first, and bids more where one is stuck; in three of ten no approval is there;
 - up to four faults of the venue: no answer before or after an order was taken, errors, slow
-  answers, refusals, delayed orders, settlements that fail or are tried again, splits that fail or
-  whose answer is lost.
+  answers, refusals, delayed orders, settlements that fail or are tried again, conversions that fail once or
+  three times, are not mined, or whose answer is lost, a node that knows of no receipt.
 
 A process does the work of every role on it, with the real functions, the real client, real HTTP to
 the paper exchange and a real Postgres, until it passes one of the run's points for the n-th time
@@ -203,18 +206,20 @@ Afterwards:
 
 - no intent is *lost*: every stop has sold its quantity (or all there was), every leg of a signal has
   its quantity or was withdrawn, every confirmed sale that wanted a mint has exactly one, confirmed,
-  of its quantity;
-- nothing happened *twice*: the exchange has no order, trade or split that we do not know, nothing
-  was traded beyond what all intents wanted, nothing was sent under one id in two versions;
+  of its quantity; what was asked for by hand is done once and in full, what is resolved is redeemed;
+- nothing happened *twice*: the exchange has no order, trade, split, merge or redemption that we do not
+  know, nothing was traded or converted beyond what all intents wanted, nothing was sent under one
+  order's id or relayed nonce in two versions;
 - the *ledger* equals the exchange's: every balance and every trade to the last unit, entries that
   add up to nothing per posting and to the position per asset, no reservation left and nothing
-  below zero, no movement "from outside", no alert but of settlements that failed;
+  below zero, no movement "from outside", no alert but of settlements that failed,
+  and of mints that failed three times;
 - nothing is *stuck*: every order, fill, leg, mint, transaction and job came to its end within 20 s;
 - no process *failed* by itself: there is no traceback in any log.
 
 The laboratory is tested too (`tests/test_crashes.py`): an order posted before its commit, a split
-submitted before its commit, an order that is never sent again, a mint forgotten and a settlement
-not booked are each noticed. The same file kills at every point once in every run of the suite.
+submitted before its commit, a split signed anew without a look-up, an order that is never sent
+again, a mint forgotten and a settlement not booked are each noticed. The same file kills at every point once in every run of the suite.
 
 ## What it does not show
 
@@ -229,7 +234,8 @@ not booked are each noticed. The same file kills at every point once in every ru
   covered neither by this test nor by the design.
 - The exchange is the paper one, built from the venue's documents and client; where the venue
   behaves otherwise, both are wrong together.
-- Trades by hand on the same wallet, merging and redeeming take no part.
+- Trades and transactions by hand on the same wallet take no part, nor does a chain that is
+  reorganised; `tests/minting` and `tests/chain` have them.
 
 `make crash-test ARGS="kills=1 processes=1 seed=123"` repeats the run of one seed.
 """

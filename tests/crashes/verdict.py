@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
-from django.db.models import F, Q, Sum
+from django.conf import settings
+from django.db.models import F, Q, QuerySet, Sum
 
-from minting.models import Mint, Transaction
-from orders.models import Entry, Fill, Halt, Leg, Order, Position, Trade
+from minting.models import Mint, Resolution, Transaction
+from orders.models import Entry, Fill, Halt, Instrument, Leg, Order, Position, Trade
 from polytrader.models import Alert
+from strategy import inventory
 from strategy.models import PositionJob
-from tests.crashes.scenario import RESTING_QUANTITY, SPOT, Play
+from tests.crashes.scenario import FAILS_THRICE, HEDGED, RESTING_QUANTITY, SPOT, Play
 from trailing.models import TrailingStop
 
 EXPECTED_ALERTS = {"settlement_failed", "exit_held"}
@@ -43,9 +45,6 @@ class Verdict:
 
 def unfinished() -> dict[str, int]:
     """What still has a way to go, counted."""
-    wanting = Fill.objects.filter(
-        status="confirmed", order__side="sell", order__leg__trade__mint_after_sell=True, mint=None
-    )
     counts = {
         "stops": TrailingStop.objects.filter(status__in=["pending_activation", "active"]).count(),
         "orders": Order.objects.filter(
@@ -53,13 +52,39 @@ def unfinished() -> dict[str, int]:
         ).count(),
         "fills": Fill.objects.filter(status="matched").count(),
         "legs": Leg.objects.filter(status="working").count(),
-        "sales without a mint": wanting.count(),
+        "sales without a mint": _asking_fills().filter(mint=None).count(),
         "mints": Mint.objects.filter(status__in=["requested", "delayed", "sent"]).count(),
-        "splits": Transaction.objects.filter(status="sent").count(),
+        "conversions": Transaction.objects.filter(status="sent").count(),
         "jobs": PositionJob.objects.filter(status__in=["waiting", "active", "delayed"]).count(),
         "trades without a job": Trade.objects.filter(jobs=None, legs__status="working").count(),
+        "surplus": _surplus(),
+        "redemptions": _unredeemed(),
     }
     return {name: count for name, count in counts.items() if count}
+
+
+def _asking_fills() -> QuerySet[Fill]:
+    """Settled fills that ask for a mint, or for a merge of what they paired."""
+    sales = Q(order__side="sell", order__leg__trade__mint_after_sell=True)
+    return Fill.objects.filter(sales | Q(order__leg__role="hedge"), status="confirmed")
+
+
+def _surplus() -> int:
+    """How many markets have more pairs than is wanted."""
+    above = settings.CONFIGURATION.minting.merge_above
+    if above is None:
+        return 0
+    assets = Position.objects.filter(venue="polymarket").exclude(asset="collateral")
+    pairs = inventory.pairs_of(list(assets.values_list("asset", flat=True)))
+    return sum(found.surplus > above for found in pairs.values())
+
+
+def _unredeemed() -> int:
+    """How many markets are known to be resolved of which tokens are still held."""
+    paying = Resolution.objects.exclude(first_payout=None).values("condition_id")
+    markets = Instrument.objects.filter(condition_id__in=paying)
+    held = Position.objects.filter(asset__in=markets.values("base_asset"), settled__gt=0)
+    return held.count()
 
 
 def judge(play: Play, posts: Path, log: str) -> Verdict:
@@ -68,8 +93,10 @@ def judge(play: Play, posts: Path, log: str) -> Verdict:
     ledger = play.paper.ledger()
     if left := unfinished():
         verdict.stuck.append(f"unfinished: {left}; {_reasons()}")
-    verdict.lost += _lost_intents(play) + _lost_mints()
-    verdict.twice += _strangers(ledger) + _oversold(play, ledger) + _other_bytes(posts)
+    verdict.lost += _lost_intents(play) + _lost_mints(play)
+    verdict.twice += (
+        _strangers(ledger) + _converted(ledger) + _oversold(play, ledger) + _other_bytes(posts)
+    )
     verdict.ledger += _differences(ledger) + _imbalances() + _reservations() + _alarms(play)
     if count := log.count("Traceback (most recent call last)"):
         verdict.failed.append(f"{count} tracebacks")
@@ -106,7 +133,10 @@ def _lost_intents(play: Play) -> list[str]:
             found += _not_done(leg, request.quantity)
     if scenario.rest:
         found += _rested(scenario.rest)
-    if Leg.objects.exclude(role="wanted").exists():
+    if scenario.is_hedged:
+        legs = list(Leg.objects.filter(role="hedge"))
+        found += _not_done(legs[0], HEDGED) if len(legs) == 1 else [f"{len(legs)} hedges"]
+    if Leg.objects.exclude(role="wanted").exclude(trade__strategy="hedge").exists():
         found.append("a remedy was planned where none was needed")
     return found
 
@@ -140,29 +170,53 @@ def _rested(rest: str) -> list[str]:
     return [f"the withdrawn leg {leg.pk} is {leg.status} with {settled}"]
 
 
-def _lost_mints() -> list[str]:
+def _lost_mints(play: Play) -> list[str]:
     found = []
-    sales = Fill.objects.filter(
-        status="confirmed", order__side="sell", order__leg__trade__mint_after_sell=True
-    )
-    for fill in sales.select_related("mint"):
+    for fill in _asking_fills().select_related("order__leg"):
         mint = Mint.objects.filter(fill=fill).first()
         if mint is None or (mint.status, mint.quantity) != ("confirmed", fill.quantity):
             found.append(f"fill {fill.pk} of {fill.quantity} has the mint {mint}")
+    redeemed = Transaction.objects.filter(kind="redeem", status="confirmed").count()
+    if redeemed != play.scenario.resolves:
+        found.append(f"{redeemed} redemptions of a market that is resolved")
+    by_hand = Mint.objects.filter(cause="hand").order_by("kind", "quantity")
+    asked = sorted(play.scenario.asked)
+    if list(by_hand.values_list("kind", "quantity")) != asked:
+        found.append(f"{list(by_hand)} were asked for by hand, {asked} expected")
+    for job in Mint.objects.exclude(cause="surplus", status="failed"):
+        if job.status != "confirmed" or job.done_quantity != job.quantity or job.left:
+            found.append(f"{job} has done {job.done_quantity} of {job.quantity}: {job.reason}")
     return found
 
 
 def _strangers(ledger: dict) -> list[str]:
-    """Orders and trades at the exchange that we know nothing of, and more mints than sales."""
+    """Orders at the exchange that we know nothing of."""
     known = set(Order.objects.exclude(order_id=None).values_list("order_id", flat=True))
-    found = [f"order {row['id']} is not ours" for row in ledger["orders"] if row["id"] not in known]
-    ours = Transaction.objects.filter(status="confirmed").values_list("quantity", flat=True)
-    splits = [Decimal(row["amount"]) for row in ledger["splits"]]
-    if sorted(splits) != sorted(ours):
-        found.append(f"the exchange split {splits}, we know of {list(ours)}")
-    minted = sum(Mint.objects.filter(status="confirmed").values_list("quantity", flat=True))
-    if sum(splits) != minted:
-        found.append(f"the exchange split {sum(splits)}, {minted} were wanted")
+    return [f"order {row['id']} is not ours" for row in ledger["orders"] if row["id"] not in known]
+
+
+def _converted(ledger: dict) -> list[str]:
+    """Conversions at the exchange that are not exactly our transactions, or not what jobs wanted."""
+    found = []
+    paid = [Decimal(row["amount"]) for row in ledger["redemptions"]]
+    ours = Transaction.objects.filter(kind="redeem", status="confirmed")
+    if paid != [sum(row.brought().values(), ZERO) for row in ours]:
+        found.append(f"redeem: the exchange paid {paid}, we know of {list(ours)}")
+    for kind, rows in (("split", ledger["splits"]), ("merge", ledger["merges"])):
+        theirs = sorted((row["conditionId"], Decimal(row["amount"])) for row in rows)
+        ours = Transaction.objects.filter(kind=kind, status="confirmed")
+        known = sorted(ours.values_list("condition_id", "quantity"))
+        if theirs != known:
+            found.append(f"{kind}: the exchange has {theirs}, we know of {known}")
+        jobs = Mint.objects.filter(kind=kind).values("instrument__condition_id").order_by()
+        wanted = jobs.annotate(done=Sum("done_quantity"), all=Sum("quantity"))
+        for row in wanted:
+            condition = row["instrument__condition_id"]
+            done = sum(amount for at, amount in theirs if at == condition)
+            if done != row["done"]:
+                found.append(f"{kind}: the exchange did {done}, our jobs say {row['done']}")
+            if done > row["all"]:
+                found.append(f"{kind}: the exchange did {done}, only {row['all']} were wanted")
     return found
 
 
@@ -178,6 +232,8 @@ def _oversold(play: Play, ledger: dict) -> list[str]:
     for deal in play.scenario.deals:
         for leg in play.legs_of(deal):
             wanted[leg.instrument.symbol, leg.side] += leg.quantity
+    if play.scenario.is_hedged:
+        wanted[play.tokens[1][1], "buy"] += HEDGED
     if play.scenario.rest:
         wanted[play.tokens[2][0], "buy"] += RESTING_QUANTITY
     return [
@@ -248,6 +304,8 @@ def _reservations() -> list[str]:
 def _alarms(play: Play) -> list[str]:
     """What the system itself calls unexplained; no scenario gives a reason for it."""
     expected = EXPECTED_ALERTS | ({"leg_given_up"} if play.scenario.is_short else set())
+    if FAILS_THRICE in play.scenario.faults:
+        expected.add("mint_failed")
     found = [
         f"alert {alert.kind}: {alert.text}" for alert in Alert.objects.exclude(kind__in=expected)
     ]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import random
 import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.crashes.points import ANY_COMMIT, ANY_MOMENT, ANY_REQUEST, Kill
+from tests.crashes.points import ANY_COMMIT, ANY_MOMENT, EVERYWHERE, Kill, named_points
 from tests.crashes.scenario import scenario_of
 
 if TYPE_CHECKING:
@@ -29,30 +31,48 @@ def work(number: int, told: Arguments) -> None:
     from django.db import connection
     from django.test.utils import setup_test_environment
 
+    from orders import venues
     from tests.crashes.ground import configuration_for, quick_paper
     from tests.crashes.laboratory import Laboratory
 
     setup_test_environment()
     connection.settings_dict["TEST"]["NAME"] = f"crashes_{number}"
     connection.creation.create_test_db(verbosity=0, autoclobber=True)
-    with tempfile.TemporaryDirectory() as home, quick_paper(Path(home)) as paper:
-        settings.CONFIGURATION = configuration_for(paper, settings.CONFIGURATION)
-        laboratory = Laboratory(paper, Path(home))
+    usual, made = settings.CONFIGURATION, {}
+    with ExitStack() as papers:
+
+        def laboratory(kind: str) -> Laboratory:
+            """Make one for each kind of wallet when a run first needs it."""
+            if kind not in made:
+                home = Path(papers.enter_context(tempfile.TemporaryDirectory()))
+                paper = papers.enter_context(quick_paper(home, kind))
+                settings.CONFIGURATION = configuration_for(paper, usual, kind)
+                venues.forget()
+                made[kind] = Laboratory(paper, home)
+            return made[kind]
+
         deaths = 0
         for count in range(told.kills * RUNS_PER_KILL):
             if deaths >= told.kills:
                 break
             seed = told.seed + count * told.processes + number
-            outcome = _run(laboratory, seed, told.point)
+            outcome = _run(laboratory, seed, told)
             deaths += outcome.deaths
             _tell(outcome, Path(told.logs))
 
 
-def _run(laboratory: Laboratory, seed: int, point: str) -> Outcome:
-    """One run; everything follows from its seed and, where one is given, the point."""
-    places = [*laboratory.points, *(ANY_COMMIT, ANY_REQUEST, ANY_MOMENT) * (WEIGHT - 1)]
-    point = point or places[seed % len(places)]
-    return laboratory.run(scenario_of(seed, point), *kills_of(seed, point, places))
+def _run(laboratory: Callable[[str], Laboratory], seed: int, told: Arguments) -> Outcome:
+    """One run; everything follows from its seed and, where they are given, the point or package."""
+    places = places_of(told.package)
+    point = told.point or places[seed % len(places)]
+    scenario = scenario_of(seed, point)
+    return laboratory(scenario.wallet).run(scenario, *kills_of(seed, point, places))
+
+
+def places_of(package: str) -> list[str]:
+    """Where processes die: at every point, or at those of one package's files."""
+    named = [name for name, path in named_points().items() if path.startswith(package)]
+    return [*named, *EVERYWHERE * WEIGHT]
 
 
 def kills_of(seed: int, point: str, places: list[str]) -> list[Kill]:
