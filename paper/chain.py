@@ -5,41 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from paper import gas, pol, pool, receipts
-from paper.addresses import CHAIN_ID, ZERO_ADDRESS
-from paper.agenda import now_ms
+from paper.addresses import CHAIN_ID
+from paper.attempts import call, estimate
 from paper.blocks import hash_of
-from paper.contracts import gas_needed, has_code, read, transact
-from paper.encoding import checksum, from_hex, selector, to_hex, word
+from paper.contracts import has_code
+from paper.encoding import checksum, from_hex, selector, to_hex, whole, word
+from paper.errors import RpcError
 from paper.execution import Reverted
 from paper.faults import Fault, fate_of
 from paper.nonces import nonce_of
 from paper.state import Paper
 from paper.transactions import transaction
 
-REVERTED, NOT_TAKEN = 3, -32000
+REVERTED = 3
 OTHER_CHAIN = 80002
 """What `lie:chain_id` answers: Amoy, the test network."""
 _ERROR = selector("Error(string)")
 _LONGEST_HISTORY = 1024
-
-
-class RpcError(Exception):
-    """A JSON-RPC error: its code, message and data."""
-
-    def __init__(self, code: int, message: str, data: str | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.data = data
-
-    @property
-    def body(self) -> dict[str, object]:
-        """Give the answer's `error`."""
-        shown: dict[str, object] = {"code": self.code, "message": str(self)}
-        return shown if self.data is None else shown | {"data": self.data}
-
-
-class _TriedOut(Exception):
-    """Ends a transaction of the store that was only an attempt."""
 
 
 def answer(paper: Paper, request: object, fault: Fault | None = None) -> dict[str, object]:
@@ -56,8 +38,6 @@ def answer(paper: Paper, request: object, fault: Fault | None = None) -> dict[st
     except Reverted as reverted:
         revert = RpcError(REVERTED, str(reverted), _encoded(reverted.reason))
         return reply | {"error": revert.body}
-    except pool.NotTaken as refusal:
-        return reply | {"error": RpcError(NOT_TAKEN, str(refusal)).body}
     except (ValueError, KeyError, IndexError, TypeError, OverflowError, AttributeError):
         return reply | {"error": RpcError(-32602, "invalid params").body}
 
@@ -108,7 +88,7 @@ def _block(paper: Paper, params: list[object]) -> dict[str, object] | None:
 
 
 def _fee_history(paper: Paper, params: list[object]) -> dict[str, object]:
-    count = min(_whole(params[0]), _LONGEST_HISTORY)
+    count = min(whole(params[0]), _LONGEST_HISTORY)
     percentiles = params[2] if len(params) > 2 and isinstance(params[2], list) else []
     newest = paper.blocks.tagged(params[1])
     return {
@@ -139,65 +119,12 @@ def _logs(paper: Paper, params: list[object]) -> list[dict[str, object]]:
         raise RpcError(-32602, str(error)) from None
 
 
-def _call(paper: Paper, params: list[object]) -> str:
-    sender, target, value, data = _request(params)
-    found = read(paper, target, data) if target is not None else None
-    if found is None:
-        _try_out(paper, sender, target, value, data)
-    return to_hex(found or b"")
-
-
-def _estimate(paper: Paper, params: list[object]) -> str:
-    sender, target, value, data = _request(params)
-    _try_out(paper, sender, target, value, data)
-    needed = gas_needed(paper, sender, target, data)
-    price = _most_paid(params)
-    if price and pol.balance(paper.store, sender) < needed * price + value:
-        affordable = (pol.balance(paper.store, sender) - value) // price
-        raise RpcError(NOT_TAKEN, f"gas required exceeds allowance ({max(affordable, 0)})")
-    return hex(needed)
-
-
-def _request(params: list[object]) -> tuple[str, str | None, int, bytes]:
-    """Read a call's sender, target, value and data."""
-    fields = params[0]
-    if not isinstance(fields, dict):
-        raise RpcError(-32602, "invalid params")
-    target = checksum(str(fields["to"])) if fields.get("to") else None
-    data = fields.get("data") or fields.get("input") or "0x"
-    return (
-        checksum(str(fields.get("from") or ZERO_ADDRESS)), target,
-        _whole(fields.get("value") or 0), from_hex(str(data)),
-    )  # fmt: skip
-
-
-def _most_paid(params: list[object]) -> int:
-    fields = params[0] if isinstance(params[0], dict) else {}
-    return _whole(fields.get("maxFeePerGas") or fields.get("gasPrice") or 0)
-
-
-def _whole(given: object) -> int:
-    return given if isinstance(given, int) else int(str(given), 16)
-
-
-def _try_out(paper: Paper, sender: str, target: str | None, value: int, data: bytes) -> None:
-    """Do what a transaction would do and take it back; raises Reverted, or RpcError without POL."""
-    if value > pol.balance(paper.store, sender):
-        raise RpcError(NOT_TAKEN, "insufficient funds for transfer")
-    try:
-        with paper.store.transaction():
-            transact(paper, sender, target, value, data, "attempt")
-            raise _TriedOut
-    except _TriedOut:
-        return
-
-
 _METHODS: dict[str, Callable[[Paper, list[object]], object]] = {
     "eth_chainId": lambda _paper, _params: hex(CHAIN_ID),
     "net_version": lambda _paper, _params: str(CHAIN_ID),
-    "eth_blockNumber": lambda paper, _params: hex(paper.blocks.at(now_ms())),
+    "eth_blockNumber": lambda paper, _params: hex(paper.blocks.latest()),
     "eth_getBlockByNumber": _block,
-    "eth_call": _call,
+    "eth_call": call,
     "eth_getCode": _code,
     "eth_getTransactionReceipt": lambda paper, p: receipts.receipt(paper, str(p[0]).lower()),
     "eth_getTransactionByHash": lambda paper, p: transaction(paper, str(p[0]).lower()),
@@ -206,6 +133,6 @@ _METHODS: dict[str, Callable[[Paper, list[object]], object]] = {
     "eth_gasPrice": lambda paper, _params: hex(gas.base_fee(paper.store) + gas.TIP),
     "eth_maxPriorityFeePerGas": lambda _paper, _params: hex(gas.TIP),
     "eth_feeHistory": _fee_history,
-    "eth_estimateGas": _estimate,
+    "eth_estimateGas": estimate,
     "eth_getLogs": _logs,
 }

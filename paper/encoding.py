@@ -47,6 +47,11 @@ def from_hex(text: str) -> bytes:
     return bytes.fromhex(text[2:])
 
 
+def whole(given: object) -> int:
+    """Read a JSON-RPC quantity, a number or `0x` text; raises ValueError."""
+    return given if isinstance(given, int) else int(str(given), 16)
+
+
 def to_hex(raw: bytes) -> str:
     """Write bytes as lower-case `0x` hex."""
     return "0x" + raw.hex()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+NOT_TAKEN = -32000
+"""A node's usual code for what it will not do."""
+
 
 class Refused(Exception):
     """The venue says no: an HTTP status and the venue's own words, answered as `{"error": text}`."""
@@ -66,3 +69,18 @@ class SpotRefused(Exception):
         self.status = status
         self.code = code
         self.text = text
+
+
+class RpcError(Exception):
+    """A JSON-RPC error: its code, message and data."""
+
+    def __init__(self, code: int, message: str, data: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.data = data
+
+    @property
+    def body(self) -> dict[str, object]:
+        """Give the answer's `error`."""
+        shown: dict[str, object] = {"code": self.code, "message": str(self)}
+        return shown if self.data is None else shown | {"data": self.data}

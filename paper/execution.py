@@ -87,10 +87,7 @@ def _redeem(paper: Paper, wallet: str, reference: str, action: Redemption) -> li
         raise Reverted("result for condition not received yet")
     amounts = {token: paper.ledger.balance(wallet, token) for token in market.tokens}
     _check_tokens(paper, wallet, adapter, amounts)
-    paid = sum(
-        amount * payout // sum(market.payouts)
-        for amount, payout in zip(amounts.values(), market.payouts, strict=True)
-    )
+    paid = _worth(list(amounts.values()), market.payouts)
     legs = move(accounts.ADAPTER, wallet, COLLATERAL, paid)
     for token, amount in amounts.items():
         legs += move(wallet, accounts.ADAPTER, token, amount)
@@ -100,11 +97,14 @@ def _redeem(paper: Paper, wallet: str, reference: str, action: Redemption) -> li
         for token, amount in amounts.items()
         if amount
     ]
-    return [
-        tokens_moved(adapter, wallet, adapter, amounts),
-        *burned,
-        *([collateral_moved(ZERO_ADDRESS, wallet, paid)] if paid else []),
-    ]
+    given = [collateral_moved(ZERO_ADDRESS, wallet, paid)] if paid else []
+    return [tokens_moved(adapter, wallet, adapter, amounts), *burned, *given]
+
+
+def _worth(amounts: Sequence[int], payouts: Sequence[int]) -> int:
+    """Give what outcomes pay, each rounded down as the contract does."""
+    whole = sum(payouts)
+    return sum(amount * part // whole for amount, part in zip(amounts, payouts, strict=True))
 
 
 def _market(paper: Paper, action: Conversion | Redemption) -> Market:

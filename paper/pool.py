@@ -10,6 +10,7 @@ from functools import partial
 from paper import gas, pol
 from paper.agenda import now_ms
 from paper.encoding import from_hex, to_hex
+from paper.errors import NOT_TAKEN, RpcError
 from paper.faults import SLOW_SETTLEMENT_MS, Fate
 from paper.mining import mine, waiting_of
 from paper.nonces import nonce_of
@@ -17,8 +18,11 @@ from paper.raw_transactions import RawTransaction, decode
 from paper.state import Paper
 
 
-class NotTaken(Exception):
+class NotTaken(RpcError):
     """The node refuses a transaction; the text is geth's."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(NOT_TAKEN, text)
 
 
 def submit(paper: Paper, raw: bytes, fate: Fate) -> str:

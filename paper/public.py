@@ -166,8 +166,10 @@ def long_market(market: Market) -> dict[str, object]:
         "end_date_iso": _END_DATE, "seconds_delay": 0, "maker_base_fee": 0, "taker_base_fee": 0,
         "neg_risk_market_id": market.neg_risk_market_id,
         "tokens": [
-            {"token_id": t, "outcome": o, "winner": bool(market.payouts and market.payouts[n])}
-            for n, (t, o) in enumerate(zip(market.tokens, OUTCOMES, strict=True))
+            {"token_id": t, "outcome": o, "winner": p == "1"}
+            for t, o, p in zip(
+                market.tokens, OUTCOMES, _resolved_prices(market) or ("", ""), strict=True
+            )
         ],
     }  # fmt: skip
 

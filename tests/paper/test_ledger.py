@@ -13,7 +13,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from paper import resting, trades
-from paper.actions import Conversion
+from paper.actions import Conversion, Redemption
 from paper.addresses import adapter_for
 from paper.book import BUY, SELL
 from paper.entries import Entry, accept, check_funds, fills_of
@@ -60,7 +60,7 @@ def test_a_posting_that_does_not_balance_is_refused(tmp_path: Path):
 
 actions = st.lists(
     st.tuples(
-        st.sampled_from(["SELL", "BUY", "rest", "cross", "split", "merge", "deposit", "cancel"]),
+        st.sampled_from(["SELL", "BUY", "rest", "cross", "split", "merge", "redeem", "deposit", "cancel"]),
         st.integers(0, 1), st.integers(1, 99), st.integers(5, 30_000), st.booleans(),
     ),
     max_size=12,
@@ -96,6 +96,13 @@ def _do(paper, market, number, kind, index, cents, size, fails) -> None:
         conversion = Conversion(kind, adapter_for(False), market.condition_id, size * UNIT)
         with suppress(Reverted), paper.store.transaction():
             execute(paper, wallet, str(number), [conversion])
+        return
+    if kind == "redeem":
+        payouts = (1, 1) if fails else (1, 0)
+        paper.change_market(market.condition_id, payouts=payouts)
+        with paper.store.transaction():
+            redemption = Redemption(adapter_for(False), market.condition_id)
+            execute(paper, wallet, str(number), [redemption])
         return
     if kind == "deposit":
         paper.ledger.set_balance(wallet, market.tokens[index], size * UNIT, 0)

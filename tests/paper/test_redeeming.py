@@ -109,6 +109,8 @@ def test_a_redemption_pays_what_the_outcomes_are_worth(
     shown = gamma(paper, market)
     assert (shown["closed"], shown["umaResolutionStatus"]) == (True, "resolved")
     assert shown["outcomePrices"] == prices
+    rows = paper.http.get(f"/markets/{market['conditionId']}").json()["tokens"]
+    assert [row["winner"] for row in rows] == [payout in (1, "1") for payout in payouts]
 
 
 def numerator(paper, market, index: int) -> int:

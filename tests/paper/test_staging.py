@@ -298,8 +298,10 @@ def _make_older(home) -> None:
     db = sqlite3.connect(home / "paper" / "paper.sqlite3")
     for column in ("budget", "due_ms", "fate"):
         db.execute(f"ALTER TABLE orders DROP COLUMN {column}")
+    for column in ("payouts", "version", "neg_risk_group"):
+        db.execute(f"ALTER TABLE market_changes DROP COLUMN {column}")
     db.executescript(
-        "DROP TABLE spot_orders; DROP TABLE market_changes; DROP INDEX reserving_orders;"
+        "DROP TABLE spot_orders; DROP TABLE receipts; DROP TABLE arranged; DROP INDEX reserving_orders;"
         "CREATE TABLE spot_orders (number INTEGER PRIMARY KEY, client_id TEXT NOT NULL UNIQUE,"
         " symbol TEXT, side TEXT, type TEXT, status TEXT, price INTEGER, quantity INTEGER,"
         " executed INTEGER, quote INTEGER, fill_price INTEGER, wallet TEXT, at_ms INTEGER)"
