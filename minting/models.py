@@ -47,6 +47,9 @@ class Transaction(Row):
     transaction_hash = models.CharField(max_length=80, blank=True, default="")
     cost = ExactDecimalField(default=ZERO, help_text="what the wallet paid for gas, in POL")
     submits = models.IntegerField(default=0)
+    doubts = models.IntegerField(
+        default=0, help_text="submissions of which nobody said that they were not taken"
+    )
     next_look_at = models.DateTimeField(default=timezone.now)
     closed_at = models.DateTimeField(null=True, blank=True)
     reason = models.TextField(blank=True, default="")

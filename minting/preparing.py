@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 
 from django.utils import timezone
 
@@ -12,6 +12,7 @@ from exchange.types import Conversion
 from minting.choosing import Batch, Parts, parts_of, too_few_pairs, too_little_collateral
 from minting.models import Resolution
 from orders import balances, instruments, reserving
+from orders.ledger import BASE_UNIT
 from orders.models import Instrument, Position
 from orders.venues import minter
 from polytrader.minting_rules import MintingRules
@@ -140,10 +141,17 @@ def _redeem(
     if not any(held.values()):
         raise GiveUp("nothing is held of this market any more")
     takes = {token: held[token] for token in tokens if held[token]}
-    paid = sum((held[token] * pays for token, pays in zip(tokens, payouts, strict=True)), ZERO)
+    paid = sum(
+        (_whole(held[token] * pays) for token, pays in zip(tokens, payouts, strict=True)), ZERO
+    )
     brings = {instrument.quote_asset: paid} if paid else {}
     parts = Parts([(job, job.left) for job in batch.jobs])
     return _plan(batch, instrument, parts, tokens, takes, brings)
+
+
+def _whole(amount: Decimal) -> Decimal:
+    """Round down to what the chain can pay; ConditionalTokens divides per outcome, in base units."""
+    return amount.quantize(BASE_UNIT, ROUND_FLOOR)
 
 
 def note_payouts(condition_id: str, payouts: tuple[Decimal, Decimal] | None) -> None:

@@ -75,11 +75,14 @@ def request_of_itself(
 
 
 def retry_failed(jobs: QuerySet[Mint] | None = None) -> int:
-    """Request failed jobs again, with a fresh expiry and fresh attempts; how many."""
+    """Request failed jobs again, with a fresh expiry and fresh attempts; how many.
+
+    Not the merges of surplus: what is surplus now is requested by itself.
+    """
     rows = Mint.objects.all() if jobs is None else jobs
     now = timezone.now()
     count = 0
-    for job in rows.filter(status="failed").order_by("pk"):
+    for job in rows.filter(status="failed").exclude(cause="surplus").order_by("pk"):
         is_mine = job.move(
             "requested",
             asked_at=now,

@@ -6,7 +6,7 @@ import structlog
 from django.db.models import F
 from django.utils import timezone
 
-from exchange.errors import ExchangeError, Rejected
+from exchange.errors import ExchangeError, Rejected, Unavailable
 from exchange.port import Minter
 from exchange.types import RejectionCode, SignedTransaction
 from minting import booking
@@ -33,9 +33,11 @@ def add_version(row: Transaction, signed: SignedTransaction) -> None:
 
 
 def submit(row: Transaction, who: Minter, signed: SignedTransaction) -> None:
-    """Submit committed bytes; the outcome is looked up."""
-    row.note(submits=F("submits") + 1)
-    row.refresh_from_db(fields=["submits"])
+    """Submit committed bytes; the outcome is looked up.
+
+    It counts as a doubt before it is tried, and no more once it was surely not taken.
+    """
+    row.note(submits=F("submits") + 1, doubts=F("doubts") + 1)
     point("submit_counted")
     again = timezone.now() + LOOK_AGAIN
     try:
@@ -43,8 +45,10 @@ def submit(row: Transaction, who: Minter, signed: SignedTransaction) -> None:
         point("conversion_submitted")
     except Rejected as refusal:
         log.warning("conversion_refused", transaction=row.pk, code=refusal.code, error=str(refusal))
-        row.note(reason=f"refused: {refusal}", next_look_at=timezone.now())
+        row.note(reason=f"refused: {refusal}", next_look_at=timezone.now(), doubts=F("doubts") - 1)
         _judge_refusal(row, who, refusal)
+    except Unavailable as error:
+        row.note(reason=f"not taken yet: {error}", next_look_at=again, doubts=F("doubts") - 1)
     except ExchangeError as error:
         row.note(reason=f"no clear answer yet: {error}", next_look_at=again)
     else:
@@ -56,14 +60,15 @@ def submit(row: Transaction, who: Minter, signed: SignedTransaction) -> None:
 def _judge_refusal(row: Transaction, who: Minter, refusal: Rejected) -> None:
     """A refusal ends a transaction only when a look-up says that it is not there either.
 
-    One that was submitted before may have been taken then, so it is looked up until its
+    One that may have been taken when it was submitted before is looked up until its
     nonce is used or its deadline has passed.
     """
     try:
         report = who.find(row.signed(), row.transaction_id)
     except ExchangeError:
         return
-    if report is not None or row.submits > 1:
+    row.refresh_from_db(fields=["doubts"])
+    if report is not None or row.doubts > 0:
         return
     if refusal.code == RejectionCode.NONCE:
         booking.fail(row, "its nonce was used by another transaction", then="requested")
