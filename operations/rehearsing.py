@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from minting.models import Mint, Transaction
+from minting.models import WAITING, Mint, Transaction
 from operations.driving import DriveError, Paper, Web, wait_for
 from orders.models import Fill, Order, Position
 from polytrader.numbers import plain
@@ -76,8 +76,11 @@ class Rehearsal:
         sold = Fill.objects.filter(
             status="confirmed", order__leg__trade__trailingstop__in=stops, mint__isnull=True
         )
-        under_way = Mint.objects.filter(status__in=["requested", "delayed", "sent"])
-        return None if sold.exists() or under_way.exists() else True
+        waiting = Mint.objects.filter(
+            status__in=WAITING, fill__order__leg__trade__trailingstop__in=stops
+        )
+        under_way = Transaction.objects.filter(status="sent")
+        return None if sold.exists() or waiting.exists() or under_way.exists() else True
 
 
 def wait_until_over(rehearsal: Rehearsal, seconds: float) -> None:
@@ -161,7 +164,7 @@ def differences(paper: Paper, since: datetime) -> list[str]:
         *_balance_differences(ledger),
         *_trade_differences(ledger, since),
         *_order_differences(ledger),
-        *_split_differences(ledger, since),
+        *_conversion_differences(ledger, since),
     ]
 
 
@@ -200,12 +203,20 @@ def _order_differences(ledger: Any) -> list[str]:
     return [f"order {row['id']} is not ours" for row in ledger["orders"] if row["id"] not in ours]
 
 
-def _split_differences(ledger: Any, since: datetime) -> list[str]:
-    theirs = Counter(Decimal(row["amount"]) for row in ledger["splits"])
-    confirmed = Transaction.objects.filter(status="confirmed")
+def _conversion_differences(ledger: Any, since: datetime) -> list[str]:
+    return [
+        text
+        for kind, rows in (("split", ledger["splits"]), ("merge", ledger["merges"]))
+        for text in _differences_of(kind, rows, since)
+    ]
+
+
+def _differences_of(kind: str, rows: Any, since: datetime) -> list[str]:
+    theirs = Counter(Decimal(row["amount"]) for row in rows)
+    confirmed = Transaction.objects.filter(kind=kind, status="confirmed")
     ours = Counter(confirmed.values_list("quantity", flat=True))
     new = Counter(confirmed.filter(created_at__gt=since).values_list("quantity", flat=True))
     return [
-        *(f"a split of {plain(amount)} is not ours" for amount in (theirs - ours).elements()),
-        *(f"a split of {plain(amount)} is not theirs" for amount in (new - theirs).elements()),
+        *(f"a {kind} of {plain(amount)} is not ours" for amount in (theirs - ours).elements()),
+        *(f"a {kind} of {plain(amount)} is not theirs" for amount in (new - theirs).elements()),
     ]

@@ -16,7 +16,8 @@ def cost_of(transaction: Transaction | None) -> str:
     """What the wallet paid for the gas of a transaction that has ended."""
     if transaction is None or transaction.status == "sent":
         return NOTHING
-    return f"{plain(transaction.cost)} POL"
+    text = f"{plain(transaction.cost)} POL"
+    return format_html('<span class="whitespace-nowrap">{}</span>', text)
 
 
 def link_to_explorer(transaction: Transaction | None) -> str:

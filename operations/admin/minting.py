@@ -119,7 +119,7 @@ class TransactionAdmin(Looking):
         "status",
         "market",
         "quantity",
-        "cost",
+        "shown_cost",
         "transaction_hash",
         "nonce",
         "submits",
@@ -129,13 +129,15 @@ class TransactionAdmin(Looking):
     fields = (
         ("id", "status"),
         ("kind", "quantity"),
-        ("instrument", "condition_id"),
+        ("instrument", "shown_cost"),
         ("shown_takes", "shown_brings"),
-        ("wallet", "nonce"),
-        ("cost", "submits"),
-        ("transaction_hash", "explorer"),
-        ("transaction_id", "next_look_at"),
+        ("nonce", "submits"),
         ("created_at", "closed_at"),
+        ("explorer", "next_look_at"),
+        "transaction_hash",
+        "transaction_id",
+        "condition_id",
+        "wallet",
         "reason",
     )
     list_filter = ("kind", "status")
@@ -149,7 +151,7 @@ class TransactionAdmin(Looking):
         return NOTHING if row is None else link(row, _question(row.question or row.symbol))
 
     @display(description="cost", ordering="cost")
-    def cost(self, transaction: Transaction) -> str:
+    def shown_cost(self, transaction: Transaction) -> str:
         """What the wallet paid for gas."""
         return cost_of(transaction)
 
