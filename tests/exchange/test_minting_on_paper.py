@@ -33,7 +33,7 @@ WALLETS = {
 FAST = {"PAPER_SETTLE_SECONDS": "0.2", "PAPER_TIMEOUT_SECONDS": "1", "PAPER_GENERATOR": "0"}
 
 
-@pytest.fixture(scope="module", params=WALLETS.values(), ids=WALLETS)
+@pytest.fixture(scope="module", params=list(WALLETS.values()), ids=list(WALLETS))
 def wallet(request) -> str:
     return request.param
 
