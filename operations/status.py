@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db.models import Count, Q
 from django.utils import timezone
 
+from exchange import guarded_minting
 from exchange.breaker import Breaker
 from exchange.guarded import breaker_of
 from minting.models import WAITING, Mint, Transaction
@@ -24,7 +25,7 @@ from trailing.monitor import watched_instruments
 
 STARTED_AT = time.monotonic()
 OVERDUE = timedelta(seconds=10)
-VENUES: Final = ("polymarket", "binance")
+BREAKERS: Final = ("polymarket", "binance", *guarded_minting.BREAKERS)
 
 
 def queue_stats() -> dict[str, dict[str, int]]:
@@ -102,9 +103,9 @@ def feed() -> dict[str, Any]:
 
 
 def breakers() -> dict[str, dict[str, Any]]:
-    """The venues' breakers as all processes share them, or this one's own while Redis is away."""
+    """The breakers of venues, relayer and chain as all processes share them, or this one's own while Redis is away."""
     shared = settings.REDIS_URL, venues.guards()
-    return {name: _state_of(breaker_of(name, *shared)) for name in VENUES}
+    return {name: _state_of(breaker_of(name, *shared)) for name in BREAKERS}
 
 
 def _state_of(breaker: Breaker) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from exchange.guarded import breaker_of, namespace
 from exchange.sharing import Shared
-from operations.status import VENUES
+from operations.status import BREAKERS
 from tests.rows import Api
 
 AWAY = "redis://127.0.0.1:1/0"
@@ -30,7 +30,7 @@ def told(api: Api) -> Any:
 
 def test_breakers_that_never_failed_are_closed(api: Api, prefix: str):
     closed = {"state": "closed", "failures": 0, "openUntil": None, "source": "redis"}
-    assert told(api) == dict.fromkeys(VENUES, closed)
+    assert told(api) == dict.fromkeys(BREAKERS, closed)
 
 
 def test_what_another_process_counted_is_shown(api: Api, prefix: str, settings: Any):
