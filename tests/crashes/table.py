@@ -214,7 +214,7 @@ Afterwards:
   add up to nothing per posting and to the position per asset, no reservation left and nothing
   below zero, no movement "from outside", no alert but of settlements that failed,
   and of mints that failed three times;
-- nothing is *stuck*: every order, fill, leg, mint, transaction and job came to its end within 20 s;
+- nothing is *stuck*: every order, fill, leg, mint, transaction and job came to its end within 60 s;
 - no process *failed* by itself: there is no traceback in any log.
 
 The laboratory is tested too (`tests/test_crashes.py`): an order posted before its commit, a split
