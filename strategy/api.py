@@ -9,6 +9,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from minting.models import Mint
+from minting.showing import show_job as show_mint
+from minting.showing import whole_jobs
 from orders.models import Trade
 from polytrader import parameters
 from polytrader import schema as common
@@ -107,17 +110,19 @@ class OneTrade(APIView):
         operation_id="show_trade", responses=common.answers(200, schema.WHOLE_TRADE, 404)
     )
     def get(self, request: Request, trade_id: str) -> Response:
-        """Show the trade, its decisions and its jobs, oldest first."""
+        """Show the trade, its decisions, its jobs and what was minted for it, oldest first."""
         rows = Trade.objects.filter(pk=parameters.as_row_id(trade_id) or 0)
         trade = with_legs(rows).first()
         if trade is None:
             raise ApiError(404, "not_found", f"there is no trade {trade_id[:80]}")
         jobs = PositionJob.objects.filter(trade=trade).order_by("pk")
+        mints = whole_jobs(Mint.objects.filter(fill__order__leg__trade=trade).order_by("pk"))
         return Response(
             {
                 **show_trade(trade),
                 "decisions": decisions_of(trade),
                 "jobs": [show_job(job) for job in jobs],
+                "mints": [show_mint(mint) for mint in mints],
             }
         )
 

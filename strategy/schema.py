@@ -15,6 +15,7 @@ from rest_framework.fields import (
     ListField,
 )
 
+from minting.schema import JOB as MINT
 from polytrader.schema import FILL, SIDES, Given, Plain, absent, given, many, page_of, query
 
 ORDER_STATES = ("planned", "sent", "open", "filled", "cancelled", "rejected")
@@ -230,5 +231,10 @@ DECISION = inline_serializer(
 )
 WHOLE_TRADE = inline_serializer(
     "WholeTrade",
-    {**TRADE_FIELDS, "decisions": many(DECISION), "jobs": many(JOB)},
+    {
+        **TRADE_FIELDS,
+        "decisions": many(DECISION),
+        "jobs": many(JOB),
+        "mints": many(MINT),
+    },
 )

@@ -247,6 +247,7 @@ def test_a_job_names_the_sale_that_caused_it_and_its_transaction(api: Api, token
         trade.pk,
         stop.state_key,
     )
+    assert api.get(f"/strategy/trades/{trade.pk}").json()["mints"] == [told]
     assert told["transaction"] == {
         "id": row.pk,
         "kind": "split",

@@ -270,7 +270,11 @@ def test_the_schema_knows_every_field_that_is_answered(api: Api, sold: TrailingS
     stop = api.get(f"/api/trailing-stops/{sold.state_key}").json()
     events = api.get(f"/api/trailing-stops/{sold.state_key}/events").json()
     status = api.get("/api/queue-status").json()
+    mint = api.get(f"/strategy/mint-queue/{Mint.objects.get().pk}").json()
     for name, body in (
+        ("MintJob", mint),
+        ("MintTransaction", mint["transaction"]),
+        ("Position", api.get("/api/positions").json()["results"][0]),
         ("TrailingStop", stop),
         ("Order", stop["orders"][0]),
         ("Fill", stop["orders"][0]["fills"][0]),
