@@ -62,7 +62,7 @@ class MintAdmin(Looking):
         ("created_at", "closed_at"),
         "reason",
     )
-    list_filter = ("kind", "status", "cause", "instrument__venue")
+    list_filter = ("kind", "status", "cause")
     search_fields = (
         "instrument__symbol",
         "instrument__question",
