@@ -22,6 +22,9 @@ from polytrader.points import point
 log = structlog.get_logger()
 
 ZERO = Decimal(0)
+Then = Literal["requested", "delayed", "reverted", "failed"]
+"""What becomes of the jobs of a transaction that is dead; the reverted are delayed a few times."""
+
 MOST_REVERTS = 3
 """Transactions of one job that may fail on the chain before the job fails."""
 
@@ -84,7 +87,7 @@ def confirm(row: Transaction, report: TransactionReport) -> None:
     )
 
 
-def fail(row: Transaction, reason: str, *, then: Literal["requested", "delayed", "failed"]) -> None:
+def fail(row: Transaction, reason: str, *, then: Then) -> None:
     """The transaction is dead for good; its jobs become `then`, with the reason."""
     with transaction.atomic():
         positions = _locked(row)
@@ -105,7 +108,7 @@ def revert(row: Transaction, report: TransactionReport, reason: str) -> None:
         transaction_id=report.transaction_id or row.transaction_id,
         cost=report.cost,
     )
-    fail(row, reason, then="delayed")
+    fail(row, reason, then="reverted")
 
 
 def _wake_waiting(approval: Transaction) -> None:
@@ -123,18 +126,21 @@ def _close_part(job: Mint) -> None:
         job.move("requested", next_attempt_at=timezone.now(), **changes)
 
 
-def _return(job: Mint, reason: str, then: Literal["requested", "delayed", "failed"]) -> None:
+def _return(job: Mint, reason: str, then: Then) -> None:
     """Take the part that was sent back into the job."""
-    if then == "failed" or (then == "delayed" and job.reverts + 1 >= MOST_REVERTS):
+    now = timezone.now()
+    if then == "failed" or (then == "reverted" and job.reverts + 1 >= MOST_REVERTS):
         postponing.give_up([job], reason)
         return
     changes = {"sent_quantity": ZERO, "reason": reason}
     if then == "requested":
-        job.move("requested", next_attempt_at=timezone.now(), **changes)
+        job.move("requested", next_attempt_at=now, **changes)
+    elif then == "delayed":
+        job.move("delayed", next_attempt_at=now + postponing.LONGEST_DELAY, **changes)
     else:
-        wait = postponing.delay_after(job.reverts)
         changes |= {"reverts": job.reverts + 1}
-        job.move("delayed", next_attempt_at=timezone.now() + wait, **changes)
+        wait = postponing.delay_after(job.reverts)
+        job.move("delayed", next_attempt_at=now + wait, **changes)
 
 
 def _locked(row: Transaction) -> dict[str, Position]:

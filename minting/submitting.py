@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import structlog
+from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -37,7 +38,9 @@ def submit(row: Transaction, who: Minter, signed: SignedTransaction) -> None:
 
     It counts as a doubt before it is tried, and no more once it was surely not taken.
     """
-    row.note(submits=F("submits") + 1, doubts=F("doubts") + 1)
+    mine = Transaction.objects.filter(pk=row.pk, status="sent")
+    if mine.update(submits=F("submits") + 1, doubts=F("doubts") + 1) == 0:
+        return  # another worker has judged it meanwhile
     point("submit_counted")
     again = timezone.now() + LOOK_AGAIN
     try:
@@ -61,15 +64,25 @@ def _judge_refusal(row: Transaction, who: Minter, refusal: Rejected) -> None:
     """A refusal ends a transaction only when a look-up says that it is not there either.
 
     One that may have been taken when it was submitted before is looked up until its
-    nonce is used or its deadline has passed.
+    nonce is used or its deadline has passed. One that a person must see to can often not
+    be looked up either (a wrong key): without a doubt it was not taken (`Minter.submit`).
     """
+    if refusal.code not in A_PERSONS and not _is_not_there(row, who):
+        return
+    with transaction.atomic():
+        locked = Transaction.objects.select_for_update().get(pk=row.pk)
+        if locked.status == "sent" and locked.doubts == 0:
+            _end(row, refusal)
+
+
+def _is_not_there(row: Transaction, who: Minter) -> bool:
     try:
-        report = who.find(row.signed(), row.transaction_id)
+        return who.find(row.signed(), row.transaction_id) is None
     except ExchangeError:
-        return
-    row.refresh_from_db(fields=["doubts"])
-    if report is not None or row.doubts > 0:
-        return
+        return False
+
+
+def _end(row: Transaction, refusal: Rejected) -> None:
     if refusal.code == RejectionCode.NONCE:
         booking.fail(row, "its nonce was used by another transaction", then="requested")
     elif refusal.code in A_PERSONS:

@@ -13,8 +13,8 @@ from decimal import ROUND_FLOOR, Decimal
 from django.conf import settings
 from django.db.models import Q
 
-from minting import requesting
-from minting.models import Mint
+from minting import postponing, requesting
+from minting.models import WAITING, Mint
 from orders import reserving
 from orders.ledger import BASE_UNIT
 from orders.models import Instrument, Leg, Position
@@ -47,7 +47,11 @@ def pairs_of(assets: Collection[str]) -> dict[str, Pairs]:
 
 
 def merge_surplus() -> int:
-    """Request a merge of every surplus above the threshold, where nothing else is under way."""
+    """Request a merge of every surplus above the threshold, where nothing else is under way.
+
+    One that waits while its pairs come to be needed after all is withdrawn.
+    """
+    _withdraw_what_is_needed()
     threshold = settings.CONFIGURATION.minting.merge_above
     if threshold is None:
         return 0
@@ -64,6 +68,16 @@ def merge_surplus() -> int:
         )
         point("surplus_requested")
     return len(requested)
+
+
+def _withdraw_what_is_needed() -> None:
+    """Give up merges of what a stop, a sale or the inventory needs by now; all, where none is wanted."""
+    is_off = settings.CONFIGURATION.minting.merge_above is None
+    jobs = Mint.objects.filter(cause="surplus", status__in=WAITING).select_related("instrument")
+    for job in jobs:
+        asset = job.instrument.base_asset
+        if is_off or job.left > pairs_of([asset])[asset].surplus:
+            postponing.give_up([job], "its pairs are no surplus any more")
 
 
 def _markets(which: Q) -> set[tuple[str, str]]:
