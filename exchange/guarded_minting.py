@@ -88,6 +88,11 @@ class GuardedMinter:
         ask = self._minter.find
         return self._ask(self._sender, lambda: ask(signed, transaction_id), passes=True)
 
+    def effects(self, conversion: Conversion, since_block: int) -> list[TransactionReport]:
+        """What has done just this since a block, whatever the breaker says."""
+        ask = self._minter.effects
+        return self._ask(self._chain, lambda: ask(conversion, since_block), passes=True)
+
     def held(self, assets: Sequence[str]) -> dict[str, Decimal]:
         """What the wallet holds, whatever the breaker says: it may decide about what was sent."""
         return self._ask(self._chain, lambda: self._minter.held(assets), passes=True)

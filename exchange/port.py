@@ -173,6 +173,15 @@ class Minter(Protocol):
         knows of it and its nonce is not used: the same bytes may be sent again.
         """
 
+    def effects(self, conversion: Conversion, since_block: int) -> list[TransactionReport]:
+        """What the chain's logs show to have done just what the conversion does, since that block.
+
+        Whoever sent it: one `confirmed` report, with its hash and what it moved, for each
+        transaction that is deep enough; oldest first. A split or a merge counts with exactly
+        its quantity, a redemption with any. Raises `Unavailable`, also where `since_block` is
+        0 or too long ago.
+        """
+
     def held(self, assets: Sequence[str]) -> dict[str, Decimal]:
         """What the wallet holds by the chain's latest block: `collateral`, token ids."""
 

@@ -202,11 +202,13 @@ class Approval:
     """What the wallet must let a contract move first.
 
     `amount` is in collateral, infinite where somebody asked for that; `None` means the
-    wallet's outcome tokens, of which ERC-1155 knows only all or nothing.
+    wallet's outcome tokens, of which ERC-1155 knows only all or nothing. `allowed` is the
+    collateral that the spender may move already: with less than that nothing is missing.
     """
 
     spender: str
     amount: Decimal | None
+    allowed: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +218,8 @@ class SignedTransaction:
     `payload` (text) holds everything needed to send the very same bytes again from
     another process. `transaction_hash` is known beforehand for an EOA alone. Without a
     `deadline` it can execute for as long as its nonce is not used. `max_fee` is the most
-    it may cost, in POL; 0 where somebody else pays.
+    it may cost, in POL; 0 where somebody else pays. `since_block` is the chain's height
+    when it was signed, before which it cannot have executed; 0 where that is not known.
     """
 
     wallet: str
@@ -225,6 +228,7 @@ class SignedTransaction:
     transaction_hash: str = ""
     deadline: datetime | None = None
     max_fee: Decimal = Decimal(0)
+    since_block: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,14 +239,18 @@ class TransactionReport:
     - `confirmed`: it executed; `moved` says what the chain's logs show.
     - `reverted`: it executed to no effect, for good; the nonce is used.
     - `replaced`: another transaction used its nonce, for good: it cannot execute.
-    - `unaccounted`: its nonce is used, and by what nobody says: look at the balances.
+    - `unaccounted`: its nonce is used, and by what nobody says: look at the `effects`.
+    - `open`: whoever sends it has given it up, but its nonce is not used: these bytes may
+      still execute. Sign the same again *with the same nonce*.
     """
 
     transaction_id: str
-    status: Literal["pending", "confirmed", "reverted", "replaced", "unaccounted"]
+    status: Literal["pending", "confirmed", "reverted", "replaced", "unaccounted", "open"]
     transaction_hash: str = ""
     message: str = ""
     moved: Mapping[str, Decimal] = field(default_factory=dict)
     """What the wallet gained (lost, below 0) by asset: `collateral` and token ids."""
     cost: Decimal = Decimal(0)
     """What the wallet paid for gas, in POL."""
+    is_mined: bool = False
+    """It is in a block, only too few blocks stand above it: nothing need be bid for it."""

@@ -12,7 +12,7 @@ from exchange.polymarket.rpc import NODE, Rpc, number, reading
 from exchange.polymarket.settings import Contracts
 from exchange.polymarket.words import Argument, array_at, question, words_of
 from exchange.quantising import base_units, whole_units
-from exchange.types import Approval, Conversion, RejectionCode
+from exchange.types import Approval, Conversion, RejectionCode, TransactionReport
 
 
 class OnChain:
@@ -57,6 +57,10 @@ class OnChain:
         signature = "isApprovedForAll(address,address)"
         allowed = self._read(self._contracts.conditional_tokens, signature, self._wallet, adapter)
         return None if allowed[0] else Approval(adapter, None)
+
+    def effects(self, conversion: Conversion, since_block: int) -> list[TransactionReport]:
+        """What the chain's logs show to have done just what the conversion does."""
+        raise Unavailable("the chain's logs are not read yet")
 
     def held(self, assets: Sequence[str]) -> dict[str, Decimal]:
         """What the wallet holds by the chain's latest block: `collateral`, token ids."""

@@ -32,6 +32,7 @@ PATIENT_READING = {
 }
 LOOKING = {
     "find": lambda minter: minter.find([SIGNED], ""),
+    "effects": lambda minter: minter.effects(SPLIT, 1),
     "held": lambda minter: minter.held(["1"]),
     "now": lambda minter: minter.now(),
 }
@@ -103,7 +104,7 @@ def test_a_relayer_that_fails_is_left_alone_and_the_chain_is_not(prefix, name):
     assert len(outside.asked) == asked
     for ask in (*PATIENT_READING.values(), *SIGNING.values(), *LOOKING.values()):
         ask(minter)
-    assert len(outside.asked) == asked + 9
+    assert len(outside.asked) == asked + 10
 
 
 @pytest.mark.parametrize("name", PATIENT_READING)
