@@ -23,6 +23,12 @@ def assert_our_rows_equal_the_exchange(paper: PaperProcess) -> None:
         assert row["orderId"] == fill.order.order_id
     known = {order.order_id for order in Order.objects.exclude(order_id=None)}
     assert {row["id"] for row in ledger["orders"]} <= known
-    splits = [Decimal(row["amount"]) for row in ledger["splits"]]
-    ours = Transaction.objects.filter(status="confirmed").values_list("quantity", flat=True)
-    assert sorted(splits) == sorted(ours)
+    confirmed = Transaction.objects.filter(status="confirmed")
+    for kind, rows in (("split", ledger["splits"]), ("merge", ledger["merges"])):
+        theirs = [Decimal(row["amount"]) for row in rows]
+        ours = confirmed.filter(kind=kind).values_list("quantity", flat=True)
+        assert sorted(theirs) == sorted(ours), kind
+    paid = [Decimal(row["amount"]) for row in ledger["redemptions"]]
+    assert sorted(paid) == sorted(
+        sum(one.brought().values()) for one in confirmed.filter(kind="redeem")
+    )
