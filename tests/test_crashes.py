@@ -137,9 +137,9 @@ def test_the_laboratory_notices_a_split_that_is_submitted_before_it_is_committed
     def spoil() -> None:
         commit = mint_sending._commit
 
-        def submit_and_commit(plan: Any, signed: Any, rules: Any) -> Any:
+        def submit_and_commit(plan: Any, signed: Any, *told: Any) -> Any:
             venues.minter().submit(signed)
-            return commit(plan, signed, rules)
+            return commit(plan, signed, *told)
 
         mint_sending._commit = submit_and_commit
 
