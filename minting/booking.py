@@ -1,8 +1,9 @@
 """Booking what became of a transaction: positions and jobs together, once."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 from django.db import transaction
@@ -15,6 +16,7 @@ from minting.models import WAITING, Mint, Transaction
 from minting.preparing import assets_of
 from orders import ledger
 from orders.models import Position
+from polytrader.alerts import resolve_alert
 from polytrader.bells import ring
 from polytrader.numbers import plain
 from polytrader.points import point
@@ -40,11 +42,20 @@ def note_pending(positions: Mapping[str, Position], row: Transaction, sign: int)
 
 
 def has_arrived(row: Transaction, moved: Mapping[str, Decimal]) -> bool:
-    """Whether what the transaction should bring has come; where it brings nothing, what it takes has gone."""
-    brought = row.brought()
-    if brought:
-        return all(moved.get(asset, ZERO) >= amount for asset, amount in brought.items())
-    return all(-moved.get(asset, ZERO) >= amount for asset, amount in row.taken().items())
+    """Whether what the transaction should bring has come; of a redemption, whether tokens have gone.
+
+    A redemption takes all that is held when it executes, more or less than was known before.
+    """
+    if row.kind == "redeem":
+        return any(moved.get(asset, ZERO) < 0 for asset in row.taken())
+    return all(moved.get(asset, ZERO) >= amount for asset, amount in row.brought().items())
+
+
+def booked(row: Transaction, moved: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """What is booked: what the logs show; of what they do not tell, what the transaction should move."""
+    if row.kind == "redeem" and moved:
+        return dict(moved)
+    return nominal(row) | dict(moved)
 
 
 def nominal(row: Transaction) -> dict[str, Decimal]:
@@ -53,11 +64,8 @@ def nominal(row: Transaction) -> dict[str, Decimal]:
 
 
 def confirm(row: Transaction, report: TransactionReport) -> None:
-    """Book what the transaction moved, and close the jobs, or what was sent of them.
-
-    An asset of which the report says nothing has moved by what the transaction should move.
-    """
-    moved = nominal(row) | dict(report.moved)
+    """Book what the transaction moved, and close the jobs, or what was sent of them."""
+    moved = booked(row, report.moved)
     with transaction.atomic():
         positions = _locked(row)
         if not row.move(
@@ -82,6 +90,7 @@ def confirm(row: Transaction, report: TransactionReport) -> None:
         point("conversion_booked")
         ring("mint-queue", queue="mint-queue")
     point("conversion_confirmed")
+    resolve_alert("minting_held", f"condition {row.condition_id}", "a transaction is confirmed")
     log.info(
         "conversion_confirmed", transaction=row.pk, kind=row.kind, quantity=plain(row.quantity)
     )
@@ -119,7 +128,8 @@ def _wake_waiting(approval: Transaction) -> None:
 
 def _close_part(job: Mint) -> None:
     done = job.done_quantity + job.sent_quantity
-    changes = {"done_quantity": done, "sent_quantity": ZERO, "reason": "", "reverts": 0}
+    changes: dict[str, Any] = {"done_quantity": done, "sent_quantity": ZERO, "reason": ""}
+    changes |= {"reverts": 0, "put_off": 0}
     if done >= job.quantity:
         job.move("confirmed", closed_at=timezone.now(), **changes)
     else:
@@ -132,9 +142,10 @@ def _return(job: Mint, reason: str, then: Then) -> None:
     if then == "failed" or (then == "reverted" and job.reverts + 1 >= MOST_REVERTS):
         postponing.give_up([job], reason)
         return
-    changes = {"sent_quantity": ZERO, "reason": reason}
-    if then == "requested":
-        job.move("requested", next_attempt_at=now, **changes)
+    changes: dict[str, Any] = {"sent_quantity": ZERO, "reason": reason}
+    if then == "requested":  # at once, but not again and again
+        wait = postponing.delay_after(job.put_off - 1) if job.put_off else timedelta(0)
+        job.move("requested", next_attempt_at=now + wait, put_off=job.put_off + 1, **changes)
     elif then == "delayed":
         job.move("delayed", next_attempt_at=now + postponing.LONGEST_DELAY, **changes)
     else:

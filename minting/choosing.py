@@ -31,10 +31,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Parts:
-    """How much of each job goes out now, and why the next one does not."""
+    """How much of each job goes out now, and why others do not."""
 
     taken: Sequence[tuple[Mint, Decimal]]
-    short: str = ""
+    short: Sequence[tuple[Mint, str]] = ()
 
     @property
     def total(self) -> Decimal:
@@ -61,22 +61,25 @@ def batches() -> Iterator[Batch]:
 
 
 def parts_of(jobs: Sequence[Mint], rules: MintingRules, why_not: Callable[[Decimal], str]) -> Parts:
-    """The longest run of jobs that can go out together, up to the maximum of one transaction.
+    """The jobs that can go out together, oldest first, up to the maximum of one transaction.
 
-    `why_not` says, for a total, why it cannot (empty: it can). A job above the maximum goes
-    out in parts; what does not fit any more waits for the next transaction.
+    `why_not` says, for a total, why it cannot (empty: it can); a job that is too large holds
+    none of the others back. A job above the maximum goes out in parts; what does not fit
+    any more waits for the next transaction.
     """
     taken: list[tuple[Mint, Decimal]] = []
+    short: list[tuple[Mint, str]] = []
     total = Decimal(0)
     for job in jobs:
         quantity = min(job.left, rules.most)
         if taken and total + quantity > rules.most:
-            break
-        if short := why_not(total + quantity):
-            return Parts(taken, short)
-        taken.append((job, quantity))
-        total += quantity
-    return Parts(taken)
+            continue
+        if reason := why_not(total + quantity):
+            short.append((job, reason))
+        else:
+            taken.append((job, quantity))
+            total += quantity
+    return Parts(taken, short)
 
 
 def too_little_collateral(free: Decimal, total: Decimal, rules: MintingRules) -> str:

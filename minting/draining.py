@@ -4,10 +4,13 @@ from datetime import datetime
 
 from django.db.models import Min
 
+from exchange.errors import ExchangeError
 from minting import following, pausing, sending
 from minting.models import WAITING, Mint, Transaction
 from minting.requesting import QUEUE
 from orders.reconciling import until_idle
+from orders.venues import minter
+from polytrader.alerts import raise_alert
 
 
 def drain_until_idle() -> int:
@@ -22,9 +25,19 @@ def drain() -> int:
     constraint. Returns how many rows were touched.
     """
     touched = following.look_after_all()
-    if Transaction.objects.filter(status="sent").exists() or pausing.is_paused(QUEUE):
+    if pausing.is_paused(QUEUE) or _is_busy():
         return touched
     return touched + sending.send_next()
+
+
+def _is_busy() -> bool:
+    """Whether a transaction of the configured wallet is under way, or there is no such wallet."""
+    try:
+        wallet = minter().wallet
+    except ExchangeError as error:
+        raise_alert("minting_held", "the wallet", str(error))
+        return True
+    return Transaction.objects.filter(status="sent", wallet__iexact=wallet).exists()
 
 
 def next_due() -> datetime | None:

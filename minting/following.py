@@ -1,38 +1,43 @@
 """Following what was sent: looked up until it is final, submitted again while nobody knows it."""
 
-from datetime import datetime, timedelta
-from decimal import Decimal
+from collections.abc import Callable
+from datetime import timedelta
 
 import structlog
+from django.db import transaction
 from django.utils import timezone
 
 from exchange.errors import ExchangeError
 from exchange.port import Minter
-from exchange.types import SignedTransaction, TransactionReport
+from exchange.types import Conversion, SignedTransaction, TransactionReport
 from minting import booking
+from minting.booking import Then
 from minting.models import Transaction
-from minting.preparing import assets_of
+from minting.preparing import assets_of, conversion_of, tokens_of
 from minting.submitting import LOOK_AGAIN, add_version, submit
-from orders.models import Fill, Position
+from orders.models import Instrument, Position
 from orders.venues import minter, venue_of
 from polytrader.alerts import raise_alert, resolve_alert
 from polytrader.points import point
 
 log = structlog.get_logger()
 
-AFTER_DEADLINE = timedelta(seconds=60)
-JUDGED_AFTER = timedelta(minutes=10)
-"""When the balances decide about a nonce that somebody used; the venue's list may be late."""
+DOUBT_FOR = timedelta(seconds=60)
+"""How long what became of a transaction must stay unclear before the chain's logs decide."""
 STUCK_AFTER = timedelta(seconds=45)
 LONGEST_PAUSE = timedelta(seconds=10)
 TOLD_AFTER = timedelta(minutes=15)
+MANY_VERSIONS = 4
 
 
 def look_after_all() -> int:
     """Look every transaction up that is under way and due; how many are under way."""
     under_way = list(Transaction.objects.filter(status="sent").select_related("instrument"))
     for row in under_way:
-        look(row)
+        try:
+            look(row)
+        except Exception:  # of one row: the others are looked after all the same
+            log.exception("transaction_not_looked_up", transaction=row.pk)
     return len(under_way)
 
 
@@ -41,18 +46,16 @@ def look(row: Transaction) -> None:
     now = timezone.now()
     if not row.claim_look(now + _pause(now - row.created_at)):
         return
-    who, signed = minter(), row.signed()
-    if row.wallet.lower() != who.wallet.lower():
-        row.note(
-            reason=f"sent by {row.wallet}; configure that wallet again to have it looked after"
-        )
-        return
     try:
-        report = who.find(signed, row.transaction_id)
-        point("conversion_looked_up")
-        _judge(row, who, signed, report)
+        who = minter()
+        if row.wallet.lower() == who.wallet.lower():
+            _judge(row, who)
+        else:
+            row.note_under_way(
+                reason=f"sent by {row.wallet}: configure that wallet again to have it looked after"
+            )
     except ExchangeError as error:
-        row.note(reason=f"the look-up failed: {error}")
+        row.note_under_way(reason=f"the look-up failed: {error}")
     _tell_if_stuck(row)
 
 
@@ -63,26 +66,24 @@ def _pause(age: timedelta) -> timedelta:
     return min(LOOK_AGAIN + age / 20, LONGEST_PAUSE)
 
 
-def _judge(
-    row: Transaction,
-    who: Minter,
-    signed: list[SignedTransaction],
-    report: TransactionReport | None,
-) -> None:
-    if report is None:
-        _not_known(row, who, signed)
+def _judge(row: Transaction, who: Minter) -> None:
+    signed = row.signed()
+    report = who.find(signed, row.transaction_id)
+    point("conversion_looked_up")
+    if report is None:  # nobody knows it, and nothing has used its nonce
+        _is_clear(row)
+        submit(row, who, signed[-1])
         return
     _note(row, report)
-    if report.status == "confirmed":
-        _executed(row, report)
-    elif report.status == "reverted":
-        booking.revert(row, report, f"it failed on the chain: {report.message or 'reverted'}")
-    elif report.status == "replaced":
-        booking.fail(row, "its nonce was used by another transaction", then="requested")
-    elif report.status == "unaccounted":
-        _unaccounted(row, who, signed, report)
-    else:
-        _pending(row, who, signed)
+    act = {
+        "pending": _pending,
+        "confirmed": _executed,
+        "reverted": _reverted,
+        "open": _open,
+        "replaced": _replaced,
+        "unaccounted": _unaccounted,
+    }[report.status]
+    act(row, who, signed, report)
 
 
 def _note(row: Transaction, report: TransactionReport) -> None:
@@ -93,22 +94,20 @@ def _note(row: Transaction, report: TransactionReport) -> None:
     if report.message and report.message != row.reason:
         changes["reason"] = report.message
     if changes:
-        row.note(**changes)
+        row.note_under_way(**changes)
 
 
-def _not_known(row: Transaction, who: Minter, signed: list[SignedTransaction]) -> None:
-    """Nobody knows it: the same bytes again while they can execute, the jobs again after."""
-    deadline = signed[-1].deadline
-    if deadline is not None and who.now() > deadline + AFTER_DEADLINE:
-        reason = "it was never executed and its deadline has passed"
-        booking.fail(row, reason, then="requested")
-    else:
-        submit(row, who, signed[-1])
+def _is_clear(row: Transaction) -> None:
+    """What becomes of it is known again; a later doubt begins anew."""
+    if row.doubted_at is not None:
+        row.note_under_way(doubted_at=None)
 
 
-def _executed(row: Transaction, report: TransactionReport) -> None:
+def _executed(
+    row: Transaction, who: Minter, signed: list[SignedTransaction], report: TransactionReport
+) -> None:
     """It executed: what has arrived says whether it did what it should."""
-    if booking.has_arrived(row, report.moved):
+    if booking.has_arrived(row, report.moved) and not _is_anothers(row, report):
         booking.confirm(row, report)
         _tell_the_venue(row)
         return
@@ -116,8 +115,126 @@ def _executed(row: Transaction, report: TransactionReport) -> None:
         "it executed, but the tokens did not arrive: is the adapter's address right? "
         "Compare it with Polymarket's list of contracts before trying again"
     )
-    row.note(transaction_hash=report.transaction_hash, cost=report.cost)
-    booking.fail(row, reason, then="failed")
+    _doubt(row, who, reason, then="failed")
+
+
+def _reverted(
+    row: Transaction, who: Minter, signed: list[SignedTransaction], report: TransactionReport
+) -> None:
+    booking.revert(row, report, f"it failed on the chain: {report.message or 'reverted'}")
+
+
+def _replaced(
+    row: Transaction, who: Minter, signed: list[SignedTransaction], report: TransactionReport
+) -> None:
+    _doubt(row, who, report.message or "another transaction used its nonce", then="requested")
+
+
+def _unaccounted(
+    row: Transaction, who: Minter, signed: list[SignedTransaction], report: TransactionReport
+) -> None:
+    reason = f"{report.message or 'its nonce is used'}; the chain shows nothing of it"
+    _doubt(row, who, reason, then="requested")
+
+
+def _doubt(row: Transaction, who: Minter, reason: str, *, then: Then) -> None:
+    """What stays unclear for a minute is decided by the chain's logs, whoever else says what."""
+    now = timezone.now()
+    if row.doubted_at is None:
+        row.note_under_way(doubted_at=now)
+    if row.doubted_at is None or now < row.doubted_at + DOUBT_FOR:
+        return
+    done = [one for one in _effects(row, who) if not _is_anothers(row, one)]
+    if done:
+        booking.confirm(row, done[0])
+        _tell_the_venue(row)
+    else:
+        booking.fail(row, reason, then=then)
+
+
+def _effects(row: Transaction, who: Minter) -> list[TransactionReport]:
+    """Transactions that did just what this one should; of an approval, none that matters."""
+    if row.kind == "approve" or row.instrument is None:
+        return []
+    if row.since_block == 0:  # signed before heights were kept
+        return _by_balances(row, who)
+    return who.effects(_conversion(row, row.instrument), row.since_block)
+
+
+def _by_balances(row: Transaction, who: Minter) -> list[TransactionReport]:
+    """What the chain's balances say, against our settled positions, of a transaction without a height."""
+    wanted = {asset: amount for asset, amount in booking.nominal(row).items() if asset.isdigit()}
+    held = who.held(list(wanted))
+    settled = dict(Position.objects.filter(asset__in=wanted).values_list("asset", "settled"))
+    moved = {asset: held[asset] - settled[asset] for asset in wanted}
+    has_moved = all(abs(moved[asset]) >= abs(amount) for asset, amount in wanted.items())
+    return [TransactionReport(row.transaction_id, "confirmed")] if has_moved else []
+
+
+def _conversion(row: Transaction, instrument: Instrument) -> Conversion:
+    return conversion_of(row.kind, instrument, tokens_of(instrument), row.quantity)
+
+
+def _is_anothers(row: Transaction, report: TransactionReport) -> bool:
+    """Whether another row of ours is that transaction."""
+    known = Transaction.objects.exclude(pk=row.pk).exclude(transaction_hash="")
+    return known.filter(transaction_hash__iexact=report.transaction_hash).exists()
+
+
+def _pending(
+    row: Transaction, who: Minter, signed: list[SignedTransaction], report: TransactionReport
+) -> None:
+    """Wait for it; one that waits too long to be mined is replaced by a higher bid."""
+    _is_clear(row)
+    if report.is_mined or signed[-1].deadline is not None:
+        return
+    is_older = report.transaction_hash.lower() != signed[-1].transaction_hash.lower()
+    if signed[-1].transaction_hash and is_older:
+        submit(row, who, signed[-1])  # committed, and never taken
+    else:
+        _sign_again(row, who, STUCK_AFTER, lambda: who.sign_replacement(signed[-1]))
+
+
+def _open(
+    row: Transaction, who: Minter, signed: list[SignedTransaction], report: TransactionReport
+) -> None:
+    """Given up by whoever sends it, and still possible: the same again with the same nonce.
+
+    Only one of the two can execute. A new nonce could bring both.
+    """
+    _is_clear(row)
+    if row.instrument is None:
+        return
+    conversion = _conversion(row, row.instrument)
+    approval = who.missing_approval(conversion)
+    wait = STUCK_AFTER * len(signed)
+    _sign_again(row, who, wait, lambda: who.sign(conversion, row.nonce, approval))
+    if len(signed) >= MANY_VERSIONS:
+        text = f"{len(signed)} attempts of nonce {row.nonce} were given up: {report.message}"
+        raise_alert("minting_held", f"transaction {row.pk}", text)
+
+
+def _sign_again(
+    row: Transaction,
+    who: Minter,
+    after: timedelta,
+    sign: Callable[[], SignedTransaction | None],
+) -> None:
+    """Sign one more version of the same nonce, commit it, then submit it; not too often."""
+    if row.versions.latest("pk").created_at > timezone.now() - after:
+        return
+    signed = sign()
+    if signed is None:
+        return
+    with transaction.atomic():
+        mine = Transaction.objects.select_for_update().filter(pk=row.pk, status="sent")
+        if not mine.exists():
+            return
+        add_version(row, signed)
+    point("replacement_committed")
+    log.info("transaction_signed_again", transaction=row.pk, nonce=row.nonce)
+    row.note_under_way(transaction_id="")
+    submit(row, who, signed)
 
 
 def _tell_the_venue(row: Transaction) -> None:
@@ -130,67 +247,6 @@ def _tell_the_venue(row: Transaction) -> None:
             exchange.refresh_balance(asset)
     except ExchangeError as error:  # it finds out by itself, later
         log.info("balances_not_refreshed", transaction=row.pk, error=str(error))
-
-
-def _pending(row: Transaction, who: Minter, signed: list[SignedTransaction]) -> None:
-    """Wait for it; one that a deadline cannot end any more is judged, a stuck one gets higher fees."""
-    deadline = signed[-1].deadline
-    if deadline is None:
-        _bid_more(row, who, signed)
-    elif who.now() > deadline + AFTER_DEADLINE:
-        _judge_by_balances(row, who, TransactionReport(row.transaction_id, "pending"))
-
-
-def _bid_more(row: Transaction, who: Minter, signed: list[SignedTransaction]) -> None:
-    """Replace a transaction that waits too long by one of the same nonce, committed first."""
-    latest = row.versions.latest("pk")
-    if latest.created_at > timezone.now() - STUCK_AFTER:
-        return
-    replacement = who.sign_replacement(signed[-1])
-    if replacement is None:
-        return
-    add_version(row, replacement)
-    point("replacement_committed")
-    log.info("transaction_replaced", transaction=row.pk, nonce=row.nonce, versions=len(signed) + 1)
-    submit(row, who, replacement)
-
-
-def _unaccounted(
-    row: Transaction, who: Minter, signed: list[SignedTransaction], report: TransactionReport
-) -> None:
-    """Its nonce is used, and by what nobody says: past the deadline what has arrived decides."""
-    deadline: datetime = signed[-1].deadline or row.created_at + JUDGED_AFTER
-    if who.now() > deadline + AFTER_DEADLINE:
-        _judge_by_balances(row, who, report)
-
-
-def _judge_by_balances(row: Transaction, who: Minter, report: TransactionReport) -> None:
-    """Compare what the chain says is held with our settled positions, once nothing else moves them."""
-    if row.instrument is None or row.kind == "approve":
-        booking.fail(row, "it cannot execute any more", then="requested")
-        return
-    assets = assets_of(row.instrument)
-    if Fill.objects.filter(order__instrument__base_asset__in=assets, status="matched").exists():
-        row.note(reason="waits for trades of its tokens to settle before what arrived is judged")
-        return
-    held = who.held(assets)
-    settled = {one.asset: one.settled for one in Position.objects.filter(asset__in=assets)}
-    moved = {asset: held[asset] - settled[asset] for asset in assets}
-    if _outcomes_agree(row, moved):
-        booking.confirm(row, report)
-    else:
-        reason = "its deadline has passed and the tokens have not arrived"
-        booking.fail(row, reason, then="requested")
-
-
-def _outcomes_agree(row: Transaction, moved: dict[str, Decimal]) -> bool:
-    """Whether both outcomes moved by what they should; collateral moves for other reasons too."""
-    collateral = row.instrument.quote_asset if row.instrument else ""
-    came = {asset: amount for asset, amount in row.brought().items() if asset != collateral}
-    went = {asset: amount for asset, amount in row.taken().items() if asset != collateral}
-    return all(moved[asset] >= amount for asset, amount in came.items()) and all(
-        -moved[asset] >= amount for asset, amount in went.items()
-    )
 
 
 def _tell_if_stuck(row: Transaction) -> None:

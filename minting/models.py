@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from exchange.types import SignedTransaction
@@ -50,6 +51,12 @@ class Transaction(Row):
     doubts = models.IntegerField(
         default=0, help_text="submissions of which nobody said that they were not taken"
     )
+    since_block = models.BigIntegerField(
+        default=0, help_text="the chain's height when it was first signed"
+    )
+    doubted_at = models.DateTimeField(
+        null=True, blank=True, help_text="since when what became of it is not clear"
+    )
     next_look_at = models.DateTimeField(default=timezone.now)
     closed_at = models.DateTimeField(null=True, blank=True)
     reason = models.TextField(blank=True, default="")
@@ -78,6 +85,13 @@ class Transaction(Row):
     def signed(self) -> list[SignedTransaction]:
         """All its versions, oldest first."""
         return [version.signed() for version in self.versions.order_by("pk")]
+
+    def note_under_way(self, **changes: Any) -> None:
+        """Write columns of a transaction that nobody has judged meanwhile."""
+        changes = {"updated_at": timezone.now(), **changes}
+        if Transaction.objects.filter(pk=self.pk, status="sent").update(**changes):
+            for name, value in changes.items():
+                setattr(self, name, value)
 
     def claim_look(self, until: datetime) -> bool:
         """Take the next look, if it is due and nobody else has; the one after is at `until`."""
@@ -174,6 +188,10 @@ class Mint(Row):
             models.CheckConstraint(
                 condition=Q(quantity__gt=0), name="a_mint_has_a_positive_quantity"
             ),
+            models.CheckConstraint(
+                condition=Q(quantity__gte=F("done_quantity") + F("sent_quantity")),
+                name="a_mint_does_no_more_than_asked",
+            ),
             models.UniqueConstraint(
                 fields=["instrument", "cause"],
                 condition=Q(
@@ -219,6 +237,7 @@ class QueuePause(models.Model):
 
     queue = models.CharField(max_length=30, primary_key=True)
     is_paused = models.BooleanField(default=False)
+    paused_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
         return f"{self.queue}: {'paused' if self.is_paused else 'running'}"

@@ -1,6 +1,11 @@
 """Pausing a queue: nothing new is sent, nothing in flight is forgotten."""
 
-from minting.models import QueuePause
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from minting.models import WAITING, Mint, QueuePause
+from minting.requesting import QUEUE
 
 
 def is_paused(queue: str) -> bool:
@@ -9,5 +14,14 @@ def is_paused(queue: str) -> bool:
 
 
 def set_paused(queue: str, is_paused: bool) -> None:
-    """Pause or resume a queue."""
-    QueuePause.objects.update_or_create(queue=queue, defaults={"is_paused": is_paused})
+    """Pause or resume a queue; the time of a pause counts for no job's expiry."""
+    now = timezone.now()
+    with transaction.atomic():
+        QueuePause.objects.get_or_create(queue=queue)
+        row = QueuePause.objects.select_for_update().get(queue=queue)
+        if queue == QUEUE and row.is_paused and not is_paused and row.paused_at is not None:
+            waiting = Mint.objects.filter(status__in=WAITING, asked_at__lte=row.paused_at)
+            waiting.update(asked_at=F("asked_at") + (now - row.paused_at))
+        if row.is_paused != is_paused:
+            row.is_paused, row.paused_at = is_paused, now if is_paused else None
+            row.save()

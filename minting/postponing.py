@@ -40,7 +40,7 @@ def give_up(jobs: Iterable[Mint], reason: str) -> None:
 def tell_of_failure(job: Mint) -> None:
     """Alert of a failed job, unless it was only an offer of our own."""
     log.warning("mint_failed", mint=job.pk, reason=job.reason)
-    if job.cause not in ("surplus", "resolved"):
+    if job.cause != "surplus":
         raise_alert("mint_failed", f"mint {job.pk}", f"{job.kind}: {job.reason}")
 
 

@@ -46,8 +46,10 @@ class Plan:
 
 def prepare(batch: Batch, rules: MintingRules) -> Plan:
     """Say what goes out for a batch. Raises `PutOff`, `GiveUp`, or what the venue raises."""
-    instrument = _described(batch.instrument)
-    tokens = _tokens(instrument)
+    instrument = batch.instrument
+    if batch.kind == "split":  # the others need the chain alone, whatever the venue says
+        instrument = _described(instrument)
+    tokens = tokens_of(instrument)
     for asset in assets_of(instrument):
         balances.opened(asset, instrument.venue)
     plans = {"split": _split, "merge": _merge, "redeem": _redeem}
@@ -65,14 +67,14 @@ def free_of(assets: list[str]) -> dict[str, Decimal]:
 
 
 def _described(instrument: Instrument) -> Instrument:
-    """The instrument as the venue describes it now; unchanged where it cannot be asked."""
+    """The instrument as the venue describes it now. Raises what the venue raises."""
     if instrument.updated_at < timezone.now() - DESCRIBED_WITHIN:
         instruments.reread(instrument)
         instrument.refresh_from_db()
     return instrument
 
 
-def _tokens(instrument: Instrument) -> tuple[str, str]:
+def tokens_of(instrument: Instrument) -> tuple[str, str]:
     """Both token ids in the condition's order, if they are those that the chain would make."""
     if not instrument.condition_id:
         raise GiveUp(f"{instrument.symbol} is no outcome token; only those are minted")
@@ -81,15 +83,31 @@ def _tokens(instrument: Instrument) -> tuple[str, str]:
             "a neg-risk market without the id of its event is not minted for: "
             "its collateral could not be told for sure"
         )
-    first, second = (
-        position_id(instrument.condition_id, index, instrument.neg_risk) for index in (0, 1)
-    )
+    try:
+        first, second = (
+            position_id(instrument.condition_id, index, instrument.neg_risk) for index in (0, 1)
+        )
+    except ValueError as error:
+        raise GiveUp(f"the market's condition is unreadable: {error}") from None
     if {first, second} != {instrument.base_asset, instrument.complement}:
         raise GiveUp(
             "the chain would make other tokens of this condition than the market trades; "
             "nothing is converted"
         )
     return first, second
+
+
+def conversion_of(
+    kind: str, instrument: Instrument, tokens: tuple[str, str], quantity: Decimal
+) -> Conversion:
+    """The conversion as the adapter takes it."""
+    return Conversion(
+        kind=kind,  # type: ignore[arg-type]
+        condition_id=instrument.condition_id,
+        neg_risk=instrument.neg_risk,
+        tokens=tokens,
+        quantity=quantity,
+    )
 
 
 def _split(
@@ -101,12 +119,14 @@ def _split(
         raise PutOff("the market takes no orders now; nothing is minted until it does")
     collateral = instrument.quote_asset
     free = free_of([collateral])[collateral]
-    if free < rules.reserve_factor * batch.jobs[0].left:
+    wanted = min(sum((job.left for job in batch.jobs), start=ZERO), rules.most)
+    if free < rules.reserve_factor * wanted:
         balances.compare(collateral, instrument.venue)  # it may have been topped up just now
         free = free_of([collateral])[collateral]
     parts = parts_of(batch.jobs, rules, lambda total: too_little_collateral(free, total, rules))
     total = _at_least_some(parts)
-    if total < rules.least:
+    is_rest = any(job.done_quantity for job, _ in parts.taken)
+    if total < rules.least and not is_rest:
         raise PutOff(
             f"{plain(total)} requested; at least {plain(rules.least)} go out together "
             "(MINT_MIN_PER_SPLIT)"
@@ -169,7 +189,7 @@ def note_payouts(condition_id: str, payouts: tuple[Decimal, Decimal] | None) -> 
 
 def _at_least_some(parts: Parts) -> Decimal:
     if not parts.taken:
-        raise PutOff(parts.short)
+        raise PutOff(parts.short[0][1])
     return parts.total
 
 
@@ -181,11 +201,5 @@ def _plan(
     takes: Mapping[str, Decimal],
     brings: Mapping[str, Decimal],
 ) -> Plan:
-    conversion = Conversion(
-        kind=batch.kind,  # type: ignore[arg-type]
-        condition_id=instrument.condition_id,
-        neg_risk=instrument.neg_risk,
-        tokens=tokens,
-        quantity=parts.total,
-    )
+    conversion = conversion_of(batch.kind, instrument, tokens, parts.total)
     return Plan(batch, instrument, parts, conversion, takes, brings)

@@ -1,6 +1,6 @@
 """Requesting: what settled trades ask of the mint queue, once per fill, and what a person asks."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import structlog
@@ -20,6 +20,8 @@ QUEUE = "mint-queue"
 
 _SALE = Q(order__side="sell", order__leg__trade__mint_after_sell=True)
 _HEDGE = Q(order__side="buy", order__leg__role="hedge")
+HEDGED_WITHIN = timedelta(days=1)
+"""Pairs of hedges settled before that have their owner's leave to stay, or are surplus."""
 _UNLESS_SPOT = ~Q(order__instrument__condition_id="")
 
 
@@ -102,7 +104,8 @@ def retry_failed(jobs: QuerySet[Mint] | None = None) -> int:
 
 def _wanting() -> QuerySet[Fill]:
     has_job = Exists(Mint.objects.filter(fill=OuterRef("pk")))
-    wanted = Fill.objects.filter(_SALE | _HEDGE, _UNLESS_SPOT, status="confirmed")
+    hedges = _HEDGE & Q(closed_at__gte=timezone.now() - HEDGED_WITHIN)
+    wanted = Fill.objects.filter(_SALE | hedges, _UNLESS_SPOT, status="confirmed")
     return wanted.filter(~has_job).select_related("order__instrument").order_by("pk")
 
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import structlog
 from django.conf import settings
+from django.db.models import Q
 from django.utils import timezone
 
 from exchange.errors import ExchangeError
@@ -19,6 +20,7 @@ log = structlog.get_logger()
 CHECKED_FOR = timedelta(minutes=5)
 ENDED_CHECKED_FOR = timedelta(seconds=30)
 """A market that takes no orders any more is about to be resolved."""
+TRIED_AGAIN_AFTER = timedelta(hours=1)
 AT_ONCE = 20
 
 
@@ -28,16 +30,23 @@ def request_redemptions() -> int:
         return 0
     requested = 0
     for instrument, held in _due()[:AT_ONCE]:
+        _note_checked(instrument.condition_id)  # the next round begins with another
         try:
             payouts = minter().payouts(instrument.condition_id)
-        except ExchangeError as error:
+        except (ExchangeError, ValueError) as error:
             log.warning("resolution_unknown", condition=instrument.condition_id, error=str(error))
-            break
+            continue
         note_payouts(instrument.condition_id, payouts)
         if payouts is not None:
             job = requesting.request_of_itself(instrument, "redeem", "resolved", held)
             requested += job is not None
     return requested
+
+
+def _note_checked(condition_id: str) -> None:
+    Resolution.objects.update_or_create(
+        condition_id=condition_id, defaults={"checked_at": timezone.now()}
+    )
 
 
 def _due() -> list[tuple[Instrument, Decimal]]:
@@ -53,11 +62,7 @@ def _due() -> list[tuple[Instrument, Decimal]]:
     checked = dict(
         Resolution.objects.filter(condition_id__in=held).values_list("condition_id", "checked_at")
     )
-    busy = set(
-        Mint.objects.filter(
-            kind="redeem", status__in=["requested", "delayed", "sent", "failed"]
-        ).values_list("instrument__condition_id", flat=True)
-    )
+    busy = _busy()
     now = timezone.now()
 
     def is_due(instrument: Instrument) -> bool:
@@ -66,3 +71,11 @@ def _due() -> list[tuple[Instrument, Decimal]]:
         return instrument.condition_id not in busy and (at is None or at < now - wait)
 
     return [pair for condition, pair in held.items() if is_due(pair[0])]
+
+
+def _busy() -> set[str]:
+    """Conditions with a redemption that is open, or that failed of its own accord a moment ago."""
+    open_ones = Q(status__in=["requested", "delayed", "sent"])
+    lately = Q(status="failed", cause="resolved", closed_at__gte=timezone.now() - TRIED_AGAIN_AFTER)
+    jobs = Mint.objects.filter(open_ones | lately, kind="redeem")
+    return set(jobs.values_list("instrument__condition_id", flat=True))

@@ -1,6 +1,7 @@
 """Sending: a batch becomes one signed transaction, committed with its nonce, then submitted."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import structlog
@@ -14,10 +15,11 @@ from exchange.types import Approval, RejectionCode, SignedTransaction
 from minting import choosing, postponing
 from minting.booking import note_pending
 from minting.choosing import Batch
-from minting.models import Transaction, as_json
+from minting.models import WAITING, Mint, Transaction, as_json
 from minting.preparing import GiveUp, Plan, PutOff, assets_of, free_of, prepare
-from minting.submitting import add_version, submit
+from minting.submitting import A_PERSONS, add_version, submit
 from orders import ledger
+from orders.ledger import BASE_UNIT
 from orders.venues import minter
 from polytrader.alerts import raise_alert
 from polytrader.minting_rules import MintingRules
@@ -26,8 +28,21 @@ from polytrader.points import point
 
 log = structlog.get_logger()
 
-FINAL = frozenset({RejectionCode.WRONG_TOKENS, RejectionCode.PRECISION, RejectionCode.MIN_SIZE})
+FINAL = frozenset(
+    {
+        RejectionCode.WRONG_TOKENS,
+        RejectionCode.PRECISION,
+        RejectionCode.MIN_SIZE,
+        RejectionCode.UNKNOWN_INSTRUMENT,
+    }
+)
 """Refusals that no waiting cures."""
+OF_THE_WALLET = frozenset({*A_PERSONS, RejectionCode.NO_CODE})
+"""Refusals that concern every market."""
+TOLD_AFTER = 3
+"""How often the jobs of one market are put off for a refusal before a person is told."""
+SURPLUS_FOR = timedelta(seconds=60)
+"""What is surplus now may be protected by a stop then."""
 
 
 def send_next() -> int:
@@ -37,7 +52,7 @@ def send_next() -> int:
     """
     touched = 0
     for batch in choosing.batches():
-        batch = _unexpired(batch)
+        batch = _viable(batch)
         touched += len(batch.jobs)
         if batch.jobs and _is_over_with(batch):
             break
@@ -51,6 +66,9 @@ def _send(batch: Batch) -> bool:
     who.check()
     plan = prepare(batch, rules)
     approval = who.missing_approval(plan.conversion)
+    if approval is not None and approval.allowed >= plan.parts.taken[0][1]:
+        plan = prepare(batch, replace(rules, most=approval.allowed))  # what is approved already
+        approval = who.missing_approval(plan.conversion)
     if approval is not None:
         approval = _as_large_as_allowed(approval, rules, who)
     nonce = who.next_nonce()
@@ -58,7 +76,7 @@ def _send(batch: Batch) -> bool:
         return _send_approval(plan, approval, who, nonce)
     signed = who.sign(plan.conversion, nonce, approval)
     point("conversion_signed")
-    row = _commit(plan, signed, rules)
+    row = _commit(plan, signed)
     if row is not None:
         _put_off_the_rest(plan)
         submit(row, who, signed)
@@ -78,6 +96,11 @@ def _is_over_with(batch: Batch) -> bool:
     except ExchangeError as error:
         postponing.put_off(batch.jobs, f"no answer, tried again: {error}")
         return True
+    except Exception as error:  # of one market: the queue goes on with the next
+        log.exception("batch_failed", condition=batch.instrument.condition_id)
+        reason = f"an unexpected {type(error).__name__}; the minter's log says more"
+        postponing.put_off(batch.jobs, reason)
+        raise_alert("minting_held", _market(batch), reason)
     return False
 
 
@@ -87,30 +110,49 @@ def _refused(batch: Batch, refusal: Rejected) -> None:
         postponing.give_up(batch.jobs, str(refusal))
         return
     postponing.put_off(batch.jobs, f"cannot be done now: {refusal}")
-    if refusal.code != RejectionCode.WOULD_REVERT:
+    if refusal.code in OF_THE_WALLET:
         raise_alert("minting_held", "the wallet", str(refusal))
+    elif max(job.put_off for job in batch.jobs) >= TOLD_AFTER:
+        raise_alert("minting_held", _market(batch), str(refusal))
 
 
-def _unexpired(batch: Batch) -> Batch:
-    """The batch without the jobs that have waited too long; those fail."""
+def _market(batch: Batch) -> str:
+    return f"condition {batch.instrument.condition_id}"
+
+
+def _viable(batch: Batch) -> Batch:
+    """The batch without the jobs that have waited too long or can never be sent; those fail."""
+    now, viable = timezone.now(), []
+    for job in batch.jobs:
+        if reason := _why_never(job, now):
+            postponing.give_up([job], reason)
+        else:
+            viable.append(job)
+    return replace(batch, jobs=viable)
+
+
+def _why_never(job: Mint, now: datetime) -> str:
     expiry = _rules().expiry
-    if expiry is None:
-        return batch
-    until = timezone.now() - expiry
-    expired = [job for job in batch.jobs if job.asked_at < until]
-    seconds = int(expiry.total_seconds())
-    postponing.give_up(expired, f"expired: it waited longer than {seconds} s (MINT_EXPIRY_SECONDS)")
-    return replace(batch, jobs=[job for job in batch.jobs if job.asked_at >= until])
+    if job.quantity % BASE_UNIT:
+        return f"{job.quantity.normalize():f} has more than six decimals, the chain's smallest unit"
+    if job.cause == "surplus" and job.asked_at < now - SURPLUS_FOR:
+        return "its moment has passed; what is surplus is counted anew"
+    if expiry is not None and job.asked_at < now - expiry:
+        seconds = int(expiry.total_seconds())
+        return f"expired: it waited longer than {seconds} s (MINT_EXPIRY_SECONDS)"
+    return ""
 
 
 def _as_large_as_allowed(approval: Approval, rules: MintingRules, who: Minter) -> Approval:
     """The approval as the settings allow it: exact, or up to the cap, so that it serves longer."""
     if approval.amount is None:
         if who.approves_apart and not rules.approve_tokens:
-            raise PutOff(
+            reason = (
                 f"the contract {approval.spender} may not move the wallet's outcome tokens yet: "
                 "set MINT_APPROVE_TOKENS=on, or approve it yourself with setApprovalForAll"
             )
+            raise_alert("minting_held", "the wallet", reason)
+            raise PutOff(reason)
         return approval
     if rules.approval_cap is None or rules.approval_cap <= approval.amount:
         return approval
@@ -138,7 +180,7 @@ def _send_approval(plan: Plan, approval: Approval, who: Minter, nonce: int) -> b
     return True
 
 
-def _commit(plan: Plan, signed: SignedTransaction, rules: MintingRules) -> Transaction | None:
+def _commit(plan: Plan, signed: SignedTransaction) -> Transaction | None:
     """Commit the signed bytes with the jobs they carry; `None` when somebody was faster."""
     try:
         with transaction.atomic():
@@ -179,22 +221,24 @@ def _transaction(plan: Plan, signed: SignedTransaction, kind: str) -> Transactio
         takes={} if is_approval else as_json(plan.takes),
         brings={} if is_approval else as_json(plan.brings),
         transaction_hash=signed.transaction_hash,
+        since_block=signed.since_block,
     )
 
 
 def _carry(plan: Plan, row: Transaction) -> None:
-    """Move the jobs to `sent`, each with its part."""
+    """Move the jobs to `sent`, each with its part, if they are still as they were planned."""
+    ids = [job.pk for job, _ in plan.parts.taken]
+    locked = Mint.objects.select_for_update().filter(pk__in=ids, status__in=WAITING)
+    left = {job.pk: job.left for job in locked.order_by("pk")}
     for job, quantity in plan.parts.taken:
-        changes = {"transaction": row, "sent_quantity": quantity, "reason": "", "put_off": 0}
-        if not job.move("sent", **changes):
+        changes = {"transaction": row, "sent_quantity": quantity, "reason": ""}
+        if left.get(job.pk) != job.left or not job.move("sent", **changes):
             raise IntegrityError("a job was taken by another worker")
 
 
 def _put_off_the_rest(plan: Plan) -> None:
-    if plan.parts.short:
-        carried = {job.pk for job, _ in plan.parts.taken}
-        rest = [job for job in plan.batch.jobs if job.pk not in carried]
-        postponing.put_off(rest, plan.parts.short)
+    for job, reason in plan.parts.short:
+        postponing.put_off([job], reason)
 
 
 def _rules() -> MintingRules:

@@ -51,12 +51,15 @@ def submit(row: Transaction, who: Minter, signed: SignedTransaction) -> None:
         row.note(reason=f"refused: {refusal}", next_look_at=timezone.now(), doubts=F("doubts") - 1)
         _judge_refusal(row, who, refusal)
     except Unavailable as error:
-        row.note(reason=f"not taken yet: {error}", next_look_at=again, doubts=F("doubts") - 1)
+        row.note_under_way(
+            reason=f"not taken yet: {error}", next_look_at=again, doubts=F("doubts") - 1
+        )
     except ExchangeError as error:
-        row.note(reason=f"no clear answer yet: {error}", next_look_at=again)
+        row.note_under_way(reason=f"no clear answer yet: {error}", next_look_at=again)
     else:
-        row.note(transaction_id=transaction_id, reason="", next_look_at=again)
-        resolve_alert("minting_held", "the wallet", "a transaction was taken")
+        row.note_under_way(transaction_id=transaction_id, reason="", next_look_at=again)
+        for subject in ("the wallet", "the start"):
+            resolve_alert("minting_held", subject, "a transaction was taken")
         point("submission_noted")
 
 
