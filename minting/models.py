@@ -137,6 +137,7 @@ class Version(models.Model):
             transaction_hash=self.transaction_hash,
             deadline=self.deadline,
             max_fee=self.max_fee,
+            since_block=self.transaction.since_block,
         )
 
 

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from minting import draining, requesting
 from minting.models import Mint, Transaction
-from orders.models import Instrument, Position
+from orders.models import Entry, Instrument, Position
 from paper.addresses import COLLATERAL_ADAPTER, CONDITIONAL_TOKENS, PUSD
 from polytrader.models import Alert
 from tests.minting.test_minting import a_request, drained
@@ -73,6 +73,7 @@ def test_a_balance_short_for_ten_minutes_delays_and_completes_all_once_topped_up
     waiting = Mint.objects.filter(status="delayed")
     assert all("MINT_RESERVE_FACTOR" in job.reason for job in waiting)
     assert {job.next_attempt_at > timezone.now() for job in waiting} == {True}
+    Entry.objects.update(created_at=timezone.now() - timedelta(minutes=2))  # long after the split
     collateral(paper, "500000")
     make_due()
     drained(paper)

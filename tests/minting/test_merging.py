@@ -1,6 +1,7 @@
 """Merges: the pairs of a hedge, surplus above the threshold, never what a stop protects."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -23,7 +24,7 @@ KEPT = Decimal(10_000)
 """Of each token, in the opening state."""
 
 
-def a_settled_hedge(instrument: Instrument, quantity: str) -> Fill:
+def a_settled_hedge(instrument: Instrument, quantity: str, age: timedelta = timedelta(0)) -> Fill:
     """A CONFIRMED purchase that stands in for a sale, as reconciling leaves it, but for the entries."""
     trade = Trade.objects.create(purpose="signal")
     columns = {"trade": trade, "instrument": instrument, "quantity": quantity}
@@ -46,6 +47,7 @@ def a_settled_hedge(instrument: Instrument, quantity: str) -> Fill:
         price="0.5",
         status="confirmed",
         matched_at=timezone.now(),
+        closed_at=timezone.now() - age,
     )
 
 
@@ -55,6 +57,11 @@ def merges(paper: PaperProcess) -> list[str]:
 
 def stop(instrument: Instrument, quantity: str | None) -> None:
     a_stop(instrument, Trail(amount=Decimal("0.03")), "0.50", quantity=quantity)
+
+
+def test_hedges_of_long_ago_are_left_to_their_owner(paper_token: Instrument):
+    a_settled_hedge(paper_token, "17.5", age=timedelta(days=2))
+    assert requesting.request_for_settled_trades() == 0
 
 
 def test_the_pairs_of_a_settled_hedge_are_merged_once(paper: PaperProcess, paper_token: Instrument):

@@ -1,6 +1,7 @@
 """Mints made before the queue was rebuilt are carried over, and the one under way completes."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -74,6 +75,7 @@ def test_mints_of_before_are_carried_over_and_the_sent_one_completes(
     done = a_split(paper_token, "10")
     minter().submit(done)
     wait_until(lambda: minter().next_nonce() > done.nonce)
+    wait_until(lambda: (report := minter().find([done], "")) and report.status == "confirmed")
     confirmed = a_row(before, done, paper_token, "10", status="confirmed", submits=1)
     sent = a_split(paper_token, "25")
     failed = a_row(before, sent, paper_token, "7", status="failed", reason="of before")
@@ -93,7 +95,7 @@ def test_mints_of_before_are_carried_over_and_the_sent_one_completes(
     assert (jobs[failed.pk].left, jobs[failed.pk].reason) == (7, "")
     assert {row.kind for row in jobs.values()} == {"split"}
     row = Transaction.objects.get(pk=under_way.pk)
-    assert row.signed() == [sent]
+    assert row.signed() == [replace(sent, since_block=0)]
     assert row.brought() == {paper_token.symbol: 25, paper_token.complement: 25}
     assert row.taken() == {"collateral": 25}
     drained(paper)
