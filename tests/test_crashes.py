@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 
-from exchange.polymarket.relayed import RelayedMinter
 from minting import booking, following, requesting
 from minting import sending as mint_sending
 from orders import ledger, sending, venues
@@ -151,11 +150,10 @@ def test_the_laboratory_notices_a_split_that_is_signed_anew_without_a_look_up(
     laboratory: Laboratory,
 ):
     def spoil() -> None:
-        def sign_anew(row: Any, who: Any, signed: Any) -> None:
+        def sign_anew(row: Any, who: Any) -> None:
             booking.fail(row, "nobody asked what became of it", then="requested")
 
-        following._not_known = sign_anew
-        RelayedMinter.find = lambda *_: None
+        following._judge = sign_anew
 
     outcome = laboratory.run(plain(5), Kill("conversion_submitted"), life=Life(spoil), within=4)
     assert outcome.verdict.twice

@@ -22,7 +22,7 @@ _WAITS = {
     hand_trades: ("LISTED_BY_THEN",),
     managing: ("ABANDONED",),
     submitting: ("LOOK_AGAIN",),
-    following: ("LOOK_AGAIN", "AFTER_DEADLINE", "STUCK_AFTER", "JUDGED_AFTER", "LONGEST_PAUSE"),
+    following: ("LOOK_AGAIN", "DOUBT_FOR", "STUCK_AFTER", "LONGEST_PAUSE"),
     postponing: ("FIRST_DELAY", "LONGEST_DELAY"),
     resolving: ("CHECKED_FOR", "ENDED_CHECKED_FOR"),
 }

@@ -279,7 +279,7 @@ def _record_posts(path: Path) -> None:
         return post_many(session, signed)
 
     def recorded_submit(minter: Any, signed: Any) -> Any:
-        record(f"conversion with nonce {signed.nonce}", signed.payload)
+        record(f"conversion {json.loads(signed.payload)['signature']}", signed.payload)
         return submit(minter, signed)
 
     placing.post, placing.post_many = recorded_post, recorded_post_many

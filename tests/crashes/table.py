@@ -208,8 +208,8 @@ Afterwards:
   its quantity or was withdrawn, every confirmed sale that wanted a mint has exactly one, confirmed,
   of its quantity; what was asked for by hand is done once and in full, what is resolved is redeemed;
 - nothing happened *twice*: the exchange has no order, trade, split, merge or redemption that we do not
-  know, nothing was traded or converted beyond what all intents wanted, nothing was sent under one
-  order's id or relayed nonce in two versions;
+  know, nothing was traded or converted beyond what all intents wanted, no order was sent in two
+  versions;
 - the *ledger* equals the exchange's: every balance and every trade to the last unit, entries that
   add up to nothing per posting and to the position per asset, no reservation left and nothing
   below zero, no movement "from outside", no alert but of settlements that failed,
