@@ -106,7 +106,7 @@ class GuardedMinter:
         return self._ask(self._chain, self._minter.now, passes=True)
 
     def _signed(self, sign: Callable[[], T]) -> T:
-        """Sign; where the relayer sends nobody need be asked, so nothing is told by it."""
+        """Sign; where the relayer sends it is not asked, so nothing is told by it."""
         return self._ask(self._sender, sign) if self.approves_apart else sign()
 
     def _admit_to_relayer(self) -> None:

@@ -160,7 +160,8 @@ class Minter(Protocol):
         """Send the signed bytes; return the transaction id, to be looked up by.
 
         `Rejected('nonce')` says that these bytes can execute no more, but *may have
-        executed already*: ask `find`. Any other `Rejected` of a first submission says that
+        executed already*: ask `find`. `expiration` says that whoever sends them thinks their
+        deadline too far away or past, by its clock. Any other `Rejected` of a first submission says that
         they were not taken.
         """
 
@@ -170,16 +171,17 @@ class Minter(Protocol):
         """Look a transaction up, in all its replacements (same nonce; oldest first).
 
         By `transaction_id`, by hash or signature, then by the nonce. `None` while nobody
-        knows of it and its nonce is not used: the same bytes may be sent again.
+        knows of it, its nonce is not used and no deadline has passed: the same bytes may be
+        sent again.
         """
 
     def effects(self, conversion: Conversion, since_block: int) -> list[TransactionReport]:
         """What the chain's logs show to have done just what the conversion does, since that block.
 
         Whoever sent it: one `confirmed` report, with its hash and what it moved, for each
-        transaction that is deep enough; oldest first. A split or a merge counts with exactly
-        its quantity, a redemption with any. Raises `Unavailable`, also where `since_block` is
-        0 or too long ago.
+        transaction; oldest first. A split or a merge counts with exactly its quantity, a
+        redemption with any. Raises `Unavailable` while one of them has too few blocks above
+        it (so an empty list is final), and where `since_block` is 0 or too long ago.
         """
 
     def held(self, assets: Sequence[str]) -> dict[str, Decimal]:

@@ -9,6 +9,8 @@ from typing import Literal
 
 Side = Literal["buy", "sell"]
 OrderType = Literal["GTC", "GTD", "FAK", "FOK"]
+Status = Literal["pending", "confirmed", "reverted", "replaced", "unaccounted", "open"]
+"""Of a transaction; see `TransactionReport`."""
 
 
 class RejectionCode(StrEnum):
@@ -245,7 +247,7 @@ class TransactionReport:
     """
 
     transaction_id: str
-    status: Literal["pending", "confirmed", "reverted", "replaced", "unaccounted", "open"]
+    status: Status
     transaction_hash: str = ""
     message: str = ""
     moved: Mapping[str, Decimal] = field(default_factory=dict)
@@ -253,4 +255,4 @@ class TransactionReport:
     cost: Decimal = Decimal(0)
     """What the wallet paid for gas, in POL."""
     is_mined: bool = False
-    """It is in a block, only too few blocks stand above it: nothing need be bid for it."""
+    """It is in a block, or what used its nonce is, with too few above it: bid no more for it."""

@@ -6,11 +6,8 @@ Nethermind and anvil. Whatever is not known for a refusal may have been taken.
 
 from exchange.errors import ExchangeError, OutcomeUnknown, Rejected, Unavailable
 from exchange.polymarket.failures import Trouble
-from exchange.polymarket.rpc import NODE, NodeError, Rpc
+from exchange.polymarket.rpc import NODE, SOON, NodeError, Rpc
 from exchange.types import RejectionCode
-
-SOON = 2
-"""Seconds; a block of Polygon."""
 
 _TAKEN_BEFORE = (
     *("already known", "alreadyknown", "already imported", "already_exists"),

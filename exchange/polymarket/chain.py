@@ -1,27 +1,44 @@
 """What every minter asks of the chain: the contracts, approvals, balances, payouts, the time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from exchange.errors import Rejected, Unavailable
+from exchange.polymarket import effects
 from exchange.polymarket.addresses import CHAIN_ID
 from exchange.polymarket.receipts import COLLATERAL_ASSET, Receipt, read_receipt
-from exchange.polymarket.rpc import NODE, Rpc, number, reading
-from exchange.polymarket.settings import Contracts
+from exchange.polymarket.rpc import NODE, SOON, Rpc, number, reading
+from exchange.polymarket.settings import CONFIRMATIONS, Contracts
 from exchange.polymarket.words import Argument, array_at, question, words_of
 from exchange.quantising import base_units, whole_units
 from exchange.types import Approval, Conversion, RejectionCode, TransactionReport
 
 
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The latest block: its number and its time."""
+
+    number: int
+    time: datetime
+
+
 class OnChain:
     """The half of `exchange.port.Minter` that is the same for every wallet: it only reads."""
 
-    def __init__(self, rpc: Rpc, wallet: str, contracts: Contracts) -> None:
+    def __init__(
+        self,
+        rpc: Rpc,
+        wallet: str,
+        contracts: Contracts,
+        confirmations: int = CONFIRMATIONS,
+    ) -> None:
         self._rpc = rpc
         self._wallet = wallet
         self._contracts = contracts
+        self._confirmations = confirmations
         self._is_checked = False
 
     @property
@@ -51,16 +68,31 @@ class OnChain:
         adapter = self._contracts.adapter_for(conversion.neg_risk)
         if conversion.kind == "split":
             signature = "allowance(address,address)"
-            allowed = self._read(self._contracts.collateral, signature, self._wallet, adapter)
-            enough = allowed[0] >= base_units(conversion.quantity)
-            return None if enough else Approval(adapter, conversion.quantity)
+            units = self._read(self._contracts.collateral, signature, self._wallet, adapter)[0]
+            if units >= base_units(conversion.quantity):
+                return None
+            return Approval(adapter, conversion.quantity, whole_units(units))
         signature = "isApprovedForAll(address,address)"
         allowed = self._read(self._contracts.conditional_tokens, signature, self._wallet, adapter)
         return None if allowed[0] else Approval(adapter, None)
 
     def effects(self, conversion: Conversion, since_block: int) -> list[TransactionReport]:
-        """What the chain's logs show to have done just what the conversion does."""
-        raise Unavailable("the chain's logs are not read yet")
+        """What the chain's logs show to have done just what the conversion does, oldest first.
+
+        Raises `Unavailable` while such a one has too few blocks above it, so that an empty
+        list means that there is none.
+        """
+        head = self._height()
+        effects.require_range(since_block, head)
+        logs: list[Mapping[str, Any]] = []
+        for first, last in effects.pieces(since_block, head):
+            logs += self._logs(conversion, first, last)
+        with reading("its logs of token transfers"):
+            found = effects.matching(logs, conversion)
+        for block, transaction_hash in found:
+            self._require_depth(transaction_hash, head - block)
+        hashes = [transaction_hash for _, transaction_hash in found]
+        return [self._effect(one) for one in self._receipts(hashes)]
 
     def held(self, assets: Sequence[str]) -> dict[str, Decimal]:
         """What the wallet holds by the chain's latest block: `collateral`, token ids."""
@@ -71,8 +103,8 @@ class OnChain:
         )
         collateral, balances = self._rpc.ask_many(
             [
-                _call(self._contracts.collateral, question("balanceOf(address)", self._wallet)),
-                _call(self._contracts.conditional_tokens, batch),
+                call_at(self._contracts.collateral, question("balanceOf(address)", self._wallet)),
+                call_at(self._contracts.conditional_tokens, batch),
             ]
         )
         with reading("balances"):
@@ -94,13 +126,49 @@ class OnChain:
 
     def now(self) -> datetime:
         """Return the time of the chain's latest block."""
-        block = self._rpc.ask("eth_getBlockByNumber", "latest", False)
-        with reading("the latest block's time"):
-            return datetime.fromtimestamp(number(block["timestamp"]), UTC)
+        return self._latest_block().time
 
-    def _receipt(self, transaction_hash: str) -> Receipt | None:
-        row = self._rpc.ask("eth_getTransactionReceipt", transaction_hash)
-        return self._read_receipt(row)
+    def _latest_block(self) -> Block:
+        row = self._rpc.ask("eth_getBlockByNumber", "latest", False)
+        with reading("the latest block"):
+            moment = datetime.fromtimestamp(number(row["timestamp"]), UTC)
+            return Block(number(row["number"]), moment)
+
+    def _height(self) -> int:
+        answer = self._rpc.ask("eth_blockNumber")
+        with reading("the chain's height"):
+            return number(answer)
+
+    def _logs(self, conversion: Conversion, first: int, last: int) -> list[Mapping[str, Any]]:
+        """Return the logs of the conversion's transfers, from a node that has all these blocks."""
+        wanted = effects.log_filter(conversion, self._wallet, self._contracts, first, last)
+        logs, block = self._rpc.ask_many(
+            [("eth_getLogs", (wanted,)), ("eth_getBlockByNumber", (hex(last), False))]
+        )
+        if block is None or not isinstance(logs, list):
+            raise Unavailable(f"{NODE} does not have the logs to block {last} yet")
+        return logs
+
+    def _require_depth(self, transaction_hash: str, above: int) -> None:
+        if above < self._confirmations:
+            raise Unavailable(
+                f"{transaction_hash} did the same, {above} of {self._confirmations} blocks above it",
+                retry_after=SOON,
+            )
+
+    def _effect(self, receipt: Receipt | None) -> TransactionReport:
+        if receipt is None or not receipt.succeeded:
+            raise Unavailable(f"{NODE} has a transaction's logs, but not its receipt")
+        return TransactionReport(
+            transaction_id="",
+            status="confirmed",
+            transaction_hash=receipt.transaction_hash,
+            moved=receipt.moved,
+        )
+
+    def _receipts(self, hashes: Sequence[str]) -> list[Receipt | None]:
+        rows = self._rpc.ask_many([("eth_getTransactionReceipt", (one,)) for one in hashes])
+        return [self._read_receipt(row) for row in rows]
 
     def _read_receipt(self, row: Any) -> Receipt | None:
         if row is None:
@@ -110,7 +178,7 @@ class OnChain:
 
     def _read(self, contract: str, signature: str, *arguments: Argument) -> list[int]:
         """Return the words a contract answers, one at least; raises `Unavailable`."""
-        method, params = _call(contract, question(signature, *arguments))
+        method, params = call_at(contract, question(signature, *arguments))
         answer = self._rpc.ask(method, *params)
         with reading(f"{signature} of {contract}"):
             words = words_of(answer)
@@ -119,8 +187,9 @@ class OnChain:
         return words
 
 
-def _call(contract: str, data: str) -> tuple[str, tuple[Any, ...]]:
-    return "eth_call", ({"to": contract, "data": data}, "latest")
+def call_at(contract: str, data: str, block: str = "latest") -> tuple[str, tuple[Any, ...]]:
+    """Return the question what a contract answers in a block."""
+    return "eth_call", ({"to": contract, "data": data}, block)
 
 
 def _require_chain(found: int) -> None:

@@ -5,16 +5,17 @@ blocks stand above it: Polygon's chain has been reorganised before.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from exchange.errors import Rejected, Unavailable
 from exchange.polymarket import calls
-from exchange.polymarket.broadcast import SOON, broadcast
+from exchange.polymarket.broadcast import broadcast
 from exchange.polymarket.chain import OnChain
 from exchange.polymarket.fees import GWEI, market
 from exchange.polymarket.receipts import WEI, Receipt
-from exchange.polymarket.rpc import Rpc, number, reading
+from exchange.polymarket.rpc import SOON, Rpc, number, reading
 from exchange.polymarket.settings import Account, Contracts, Sending
 from exchange.polymarket.transactions import Calling, bid_of, raw_of, sign
 from exchange.polymarket.trial import gas_needed
@@ -44,10 +45,10 @@ class DirectMinter(OnChain):
         contracts: Contracts,
         sending: Sending | None = None,
     ) -> None:
-        super().__init__(rpc, wallet.address, contracts)
+        sending = sending or Sending()
+        super().__init__(rpc, wallet.address, contracts, sending.confirmations)
         self._key = account.private_key
-        self._sending = sending or Sending()
-        self._cap = self._sending.max_fee_gwei * GWEI
+        self._cap = sending.max_fee_gwei * GWEI
 
     def next_nonce(self) -> int:
         """Return the wallet's transaction count; `Unavailable` while one of them is on its way."""
@@ -78,7 +79,7 @@ class DirectMinter(OnChain):
         fees = market(self._rpc).outbid(bid, self._cap)
         if fees is None or self._gas_money() < calling.most(fees):
             return None
-        return sign(self._key, self.wallet, calling, signed.nonce, fees)
+        return sign(self._key, self.wallet, calling, signed.nonce, fees, signed.since_block)
 
     def submit(self, signed: SignedTransaction) -> str:
         """Hand the signed bytes to the node; returns their hash, known before."""
@@ -93,10 +94,12 @@ class DirectMinter(OnChain):
         The count is read before the receipts: who has used the nonce by then has a receipt.
         """
         hashes = [one.transaction_hash for one in signed]
-        answers = self._rpc.ask_many([("eth_blockNumber", ()), self._count("latest")])
+        answers = self._rpc.ask_many(
+            [("eth_blockNumber", ()), self._count("latest"), *map(_receipt_of, hashes)]
+        )
         with reading("the chain's height"):
-            head, used = (number(answer) for answer in answers)
-        receipt = self._receipt_of_any(hashes)
+            head, used = (number(answer) for answer in answers[:2])
+        receipt = self._first(answers[2:])
         if receipt is not None:
             return self._judge(receipt, head)
         known = self._rpc.ask_many([("eth_getTransactionByHash", (one,)) for one in hashes])
@@ -109,10 +112,10 @@ class DirectMinter(OnChain):
 
     def _judge(self, receipt: Receipt, head: int) -> TransactionReport:
         """Report a receipt, as pending while the chain may still take it back."""
-        above, wanted = head - receipt.block, self._sending.confirmations
+        above, wanted = head - receipt.block, self._confirmations
         if above < wanted:
             words = f"mined in block {receipt.block}, {max(above, 0)} of {wanted} blocks above it"
-            return _pending(receipt.transaction_hash, words)
+            return replace(_pending(receipt.transaction_hash, words), is_mined=True)
         block = self._rpc.ask("eth_getBlockByNumber", hex(receipt.block), False)
         with reading(f"block {receipt.block}"):
             if block is None or block["hash"] != receipt.block_hash:
@@ -127,21 +130,33 @@ class DirectMinter(OnChain):
         )
 
     def _of_used_nonce(self, hashes: Sequence[str], nonce: int, head: int) -> TransactionReport:
-        """Report who lost its nonce to another transaction, once that is deep enough."""
-        depth = hex(max(head - self._sending.confirmations, 0))
-        deep = self._rpc.ask("eth_getTransactionCount", self.wallet, depth)
-        receipt = self._receipt_of_any(hashes)
+        """Report who lost its nonce to another transaction, once that is deep enough.
+
+        Behind one address stand several nodes. Who says that there is no receipt must have
+        the deep block, in which the nonce is used: so each batch asks for that block, too.
+        """
+        depth = hex(max(head - self._confirmations, 0))
+        deep_block = ("eth_getBlockByNumber", (depth, False))
+        count, *rows = self._rpc.ask_many(
+            [("eth_getTransactionCount", (self.wallet, depth)), deep_block]
+        )
+        receipts = []
+        for transaction_hash in hashes:
+            block, row = self._rpc.ask_many([deep_block, _receipt_of(transaction_hash)])
+            rows.append(block)
+            receipts.append(row)
+        receipt = self._first(receipts)
         if receipt is not None:
             return self._judge(receipt, head)
         with reading("the wallet's transaction count"):
-            is_final = number(deep) > nonce
+            is_final = number(count) > nonce and all(row is not None for row in rows)
         words = f"another transaction of {self.wallet} used nonce {nonce}"
         if not is_final:
-            return _pending("", f"{words}, with too few blocks above it")
+            words = f"{words}, with too few blocks above it or on a node that lags behind"
+            return replace(_pending("", words), is_mined=True)
         return TransactionReport(transaction_id="", status="replaced", message=words)
 
-    def _receipt_of_any(self, hashes: Sequence[str]) -> Receipt | None:
-        rows = self._rpc.ask_many([("eth_getTransactionReceipt", (one,)) for one in hashes])
+    def _first(self, rows: Sequence[Any]) -> Receipt | None:
         receipts = (self._read_receipt(row) for row in rows)
         return next((receipt for receipt in receipts if receipt is not None), None)
 
@@ -156,7 +171,7 @@ class DirectMinter(OnChain):
                 f"{self.wallet} holds {_pol(found)} POL, expected {_pol(needed)} for the gas: "
                 "send it some POL on Polygon",
             )
-        return sign(self._key, self.wallet, calling, nonce, fees)
+        return sign(self._key, self.wallet, calling, nonce, fees, self._height())
 
     def _gas_money(self) -> int:
         balance = self._rpc.ask("eth_getBalance", self.wallet, "latest")
@@ -165,6 +180,10 @@ class DirectMinter(OnChain):
 
     def _count(self, block: str) -> tuple[str, tuple[str, str]]:
         return "eth_getTransactionCount", (self.wallet, block)
+
+
+def _receipt_of(transaction_hash: str) -> tuple[str, tuple[str]]:
+    return "eth_getTransactionReceipt", (transaction_hash,)
 
 
 def _pending(transaction_hash: str, message: str) -> TransactionReport:

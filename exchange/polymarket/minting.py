@@ -23,6 +23,7 @@ def minter_of(
     """
     timeouts, contracts = timeouts or Timeouts(), contracts or Contracts()
     wallet = wallet_of(account)
+    sending = sending or Sending()
     rpc = Rpc(Connection(endpoints.rpc, timeouts))
     if wallet.kind == "eoa":
         return DirectMinter(rpc, account, wallet, contracts, sending)
@@ -32,4 +33,4 @@ def minter_of(
         account.relayer_key,
         account.relayer_address,
     )
-    return RelayedMinter(relayer, rpc, account, wallet, contracts)
+    return RelayedMinter(relayer, rpc, account, wallet, contracts, sending.confirmations)

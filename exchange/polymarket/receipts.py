@@ -18,8 +18,8 @@ COLLATERAL_ASSET = "collateral"
 WEI = Decimal(10) ** 18
 
 _TRANSFER = topic("Transfer(address,address,uint256)")
-_TRANSFER_SINGLE = topic("TransferSingle(address,address,address,uint256,uint256)")
-_TRANSFER_BATCH = topic("TransferBatch(address,address,address,uint256[],uint256[])")
+TRANSFER_SINGLE = topic("TransferSingle(address,address,address,uint256,uint256)")
+TRANSFER_BATCH = topic("TransferBatch(address,address,address,uint256[],uint256[])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,18 @@ def _transfer(log: Mapping[str, Any], wallet: int, contracts: Contracts) -> list
         return [(COLLATERAL_ASSET, sign * words_of(log["data"])[0])]
     if contract != contracts.conditional_tokens.lower() or len(topics) < 4:
         return []
-    sign, words = _sign(topics[2], topics[3], wallet), words_of(log["data"])
-    if topics[0] == _TRANSFER_SINGLE:
-        return [(str(words[0]), sign * words[1])]
-    if topics[0] == _TRANSFER_BATCH:
+    sign = _sign(topics[2], topics[3], wallet)
+    return [(token, sign * units) for token, units in token_units(log)]
+
+
+def token_units(log: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """Return the tokens that a log of ConditionalTokens says were moved, and how many base units."""
+    event, words = str(log["topics"][0]).lower(), words_of(log["data"])
+    if event == TRANSFER_SINGLE:
+        return [(str(words[0]), words[1])]
+    if event == TRANSFER_BATCH:
         pairs = zip(array_at(words, 0), array_at(words, 1), strict=True)
-        return [(str(token), sign * units) for token, units in pairs]
+        return [(str(token), units) for token, units in pairs]
     return []
 
 

@@ -5,26 +5,25 @@ kind of wallet has a nonce that lets them execute once.
 """
 
 import json
-import time
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 from exchange.errors import Unavailable
 from exchange.polymarket import calls
-from exchange.polymarket.chain import OnChain
+from exchange.polymarket.addresses import RELAY_HUB
+from exchange.polymarket.chain import OnChain, call_at
+from exchange.polymarket.judging import Case, Standing, judge
 from exchange.polymarket.relayer import BUSY_SECONDS, Relayed, Relayer
-from exchange.polymarket.rpc import NODE, Rpc
-from exchange.polymarket.settings import Account, Contracts
+from exchange.polymarket.rpc import Rpc, reading
+from exchange.polymarket.settings import CONFIRMATIONS, Account, Contracts
 from exchange.polymarket.trial import gas_needed
 from exchange.polymarket.wallets import Wallet
+from exchange.polymarket.words import question, words_of
 from exchange.types import Approval, Conversion, SignedTransaction, TransactionReport
 
 if TYPE_CHECKING:
     from exchange.polymarket.internals_minting import Call
-
-Status = Literal["pending", "confirmed", "reverted", "replaced", "unaccounted"]
 
 DEADLINE_SECONDS = 600
 """As the official client has it, for a deposit wallet; the others know no deadline."""
@@ -36,29 +35,46 @@ class RelayedMinter(OnChain):
     approves_apart = False
 
     def __init__(
-        self, relayer: Relayer, rpc: Rpc, account: Account, wallet: Wallet, contracts: Contracts
+        self,
+        relayer: Relayer,
+        rpc: Rpc,
+        account: Account,
+        wallet: Wallet,
+        contracts: Contracts,
+        confirmations: int = CONFIRMATIONS,
     ) -> None:
-        super().__init__(rpc, wallet.address, contracts)
+        super().__init__(rpc, wallet.address, contracts, confirmations)
         self._relayer = relayer
         self._key = account.private_key
         self._owner = wallet
 
     def next_nonce(self) -> int:
-        """Ask the relayer which nonce the wallet's next transaction must carry."""
-        return self._relayer.next()[0]
+        """Return which nonce the wallet's next transaction must carry, if relayer and chain agree."""
+        told = self._relayer.next()[0]
+        method, params = self._nonce_at("latest")
+        nonce = self._read_nonce(self._rpc.ask(method, *params))
+        if told != nonce:
+            raise Unavailable(
+                f"the relayer says that the wallet's next nonce is {told}, the chain says {nonce}: "
+                "one of them lags behind",
+                retry_after=BUSY_SECONDS,
+            )
+        return nonce
 
     def sign(
         self, conversion: Conversion, nonce: int, approval: Approval | None = None
     ) -> SignedTransaction:
         """Sign a conversion and its approval as one batch; a proxy's asks for the relay, too."""
         batch = calls.batch(conversion, approval, self._contracts)
-        deadline = int(time.time()) + DEADLINE_SECONDS
+        block = self._latest_block()
+        deadline = int(block.time.timestamp()) + DEADLINE_SECONDS
         has_deadline = self._owner.kind == "deposit_wallet"
         return SignedTransaction(
             wallet=self.wallet,
             nonce=nonce,
             deadline=datetime.fromtimestamp(deadline, UTC) if has_deadline else None,
             payload=json.dumps(self._envelope(batch, nonce, deadline), separators=(",", ":")),
+            since_block=block.number,
         )
 
     def sign_approval(self, approval: Approval, nonce: int) -> SignedTransaction:
@@ -80,31 +96,54 @@ class RelayedMinter(OnChain):
     ) -> TransactionReport | None:
         """Look it up by its id, by its signature among the wallet's recent ones, by its nonce.
 
-        The nonce is read before the list: whatever has used it by then is listed.
+        The nonce is read before the relayer is asked: whatever has used it by then it knows.
         """
-        found = self._relayer.find(transaction_id) if transaction_id else None
-        if found is not None:
-            return self._report(found)
-        is_used = self.next_nonce() > signed[-1].nonce
-        found = self._relayer.find_signed({_signature(one) for one in signed})
-        if found is not None:
-            return self._report(found)
-        return _used(signed[-1].nonce) if is_used else None
+        standing = self._standing()
+        found = self._ask_relayer(signed, transaction_id)
+        hashes = sorted({one.transaction_hash for one in found if one.transaction_hash})
+        receipts = dict(zip(hashes, self._receipts(hashes), strict=True))
+        return judge(
+            Case(
+                nonce=signed[-1].nonce,
+                versions=len(signed),
+                deadline=_last_deadline(signed),
+                kind=self._owner.kind,
+                confirmations=self._confirmations,
+                standing=standing,
+                found=[(one, receipts.get(one.transaction_hash)) for one in found],
+            )
+        )
 
-    def _report(self, found: Relayed) -> TransactionReport:
-        """Judge by the chain: the relayer's word alone is neither a success nor a failure."""
-        if found.state == "pending":
-            return _report(found, "pending")
-        receipt = self._receipt(found.transaction_hash) if found.transaction_hash else None
-        if receipt is not None and receipt.succeeded:
-            if found.state == "confirmed" or receipt.moved:
-                return replace(_report(found, "confirmed"), moved=receipt.moved)
-            return _report(found, "reverted")
-        if receipt is not None or found.state == "failed":
-            return _report(found, "reverted", "it reverted on the chain")
-        if found.transaction_hash:
-            return _report(found, "pending", f"{NODE} does not have its receipt yet")
-        return _report(found, "unaccounted", "the relayer names no hash of it")
+    def _ask_relayer(
+        self, signed: Sequence[SignedTransaction], transaction_id: str
+    ) -> list[Relayed]:
+        """Return what the relayer knows of any version; one it has given up may be listed anew."""
+        found = self._relayer.find(transaction_id) if transaction_id else None
+        if found is not None and found.state != "failed" and len(signed) == 1:
+            return [found]
+        listed = self._relayer.find_signed({_signature(one) for one in signed})
+        others = [one for one in listed if one.transaction_id != transaction_id]
+        return others if found is None else [*others, found]
+
+    def _standing(self) -> Standing:
+        """Ask about the wallet in a block by its number: a node that lags behind has no answer."""
+        block = self._latest_block()
+        deep = max(block.number - self._confirmations, 0)
+        answers = self._rpc.ask_many([self._nonce_at(hex(block.number)), self._nonce_at(hex(deep))])
+        nonce, deep_nonce = (self._read_nonce(answer) for answer in answers)
+        return Standing(block.number, block.time, nonce, deep_nonce)
+
+    def _nonce_at(self, block: str) -> tuple[str, tuple[Any, ...]]:
+        if self._owner.kind == "proxy":
+            return call_at(RELAY_HUB, question("getNonce(address)", self._owner.owner), block)
+        return call_at(self.wallet, question("nonce()"), block)
+
+    def _read_nonce(self, answer: Any) -> int:
+        """A wallet that is not deployed answers nothing, and has used no nonce; the hub always does."""
+        if answer == "0x" and self._owner.kind != "proxy":
+            return 0
+        with reading("the wallet's nonce"):
+            return words_of(answer)[0]
 
     def _envelope(self, batch: list["Call"], nonce: int, deadline: int) -> object:
         from exchange.polymarket import internals_minting as internals
@@ -129,21 +168,10 @@ class RelayedMinter(OnChain):
         return relay
 
 
-def _report(found: Relayed, status: Status, message: str = "") -> TransactionReport:
-    return TransactionReport(
-        transaction_id=found.transaction_id,
-        status=status,
-        transaction_hash=found.transaction_hash,
-        message=found.message or message,
-    )
-
-
-def _used(nonce: int) -> TransactionReport:
-    return TransactionReport(
-        transaction_id="",
-        status="unaccounted",
-        message=f"nonce {nonce} was used, by which transaction the relayer does not say",
-    )
+def _last_deadline(signed: Sequence[SignedTransaction]) -> datetime | None:
+    """Return when the last version can execute no more; `None` where one always can."""
+    deadlines = [one.deadline for one in signed if one.deadline is not None]
+    return max(deadlines) if len(deadlines) == len(signed) else None
 
 
 def _signature(signed: SignedTransaction) -> str:

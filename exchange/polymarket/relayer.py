@@ -25,7 +25,8 @@ BUSY_SECONDS = 2
 """About a block of Polygon: the wallet's other transaction may be through by then."""
 
 _TYPES: dict[WalletKind, str] = {"deposit_wallet": "WALLET", "safe": "SAFE", "proxy": "PROXY"}
-_STATES: dict[str, Literal["pending", "confirmed", "failed"]] = {
+State = Literal["pending", "confirmed", "failed"]
+_STATES: dict[str, State] = {
     "STATE_NEW": "pending",
     "STATE_EXECUTED": "pending",
     "STATE_MINED": "pending",
@@ -42,7 +43,7 @@ class Relayed:
     """What the relayer says of a transaction; the chain has the last word."""
 
     transaction_id: str
-    state: Literal["pending", "confirmed", "failed"]
+    state: State
     transaction_hash: str
     message: str
 
@@ -68,7 +69,8 @@ class Relayer:
     def submit(self, envelope: object) -> str:
         """Send a signed envelope; return the relayer's transaction id.
 
-        `Rejected('nonce')` says that it can execute no more; `Unavailable` covers a busy
+        `Rejected('nonce')` says that it can execute no more, `expiration` that its deadline
+        does not suit the relayer's clock; `Unavailable` covers a busy
         wallet, which may be busy with this very envelope.
         """
         try:
@@ -87,32 +89,29 @@ class Relayer:
             if trouble.status == 404 and trouble.is_json:
                 return None
             raise trouble.of_asking_aside() from None
-        about = f"transaction {transaction_id}"
         return _understood(
-            lambda: Relayed(
+            lambda: _read(
                 transaction_id,
-                _STATES[_text(data["state"])],
-                str(data.get("transaction_hash") or ""),
-                str(data.get("error_msg") or ""),
+                _text(data["state"]),
+                data.get("transaction_hash"),
+                data.get("error_msg"),
             ),
-            about,
+            f"transaction {transaction_id}",
         )
 
-    def find_signed(self, signatures: Collection[str]) -> Relayed | None:
-        """Look a transaction up by its signature among the wallet's recent ones.
+    def find_signed(self, signatures: Collection[str]) -> list[Relayed]:
+        """Look transactions up by their signatures among the wallet's recent ones.
 
+        The same bytes sent twice may be listed twice, and execute once at most.
         Source: docs.polymarket.com/api-reference/relayer/get-recent-transactions-for-a-user.
         """
         rows = self._get("/transactions")
-        found = _understood(
+        return _understood(
             lambda: [
                 _listed(row) for row in rows if str(row.get("signature")).lower() in signatures
             ],
             "its list of transactions",
         )
-        # The same bytes sent twice may be listed twice, and execute once at most.
-        order = ("confirmed", "pending", "failed")
-        return min(found, key=lambda relayed: order.index(relayed.state), default=None)
 
     def _get(self, path: str, params: Mapping[str, str] | None = None) -> Any:
         try:
@@ -127,12 +126,20 @@ class Relayer:
 
 
 def _listed(row: Mapping[str, Any]) -> Relayed:
-    return Relayed(
+    return _read(
         _text(row["transactionID"]),
-        _STATES[_text(row["state"])],
-        str(row.get("transactionHash") or ""),
-        str(row.get("errorMsg") or ""),
+        _text(row["state"]),
+        row.get("transactionHash"),
+        row.get("errorMsg"),
     )
+
+
+def _read(transaction_id: str, state: str, transaction_hash: Any, message: Any) -> Relayed:
+    """A state that a later relayer has added says nothing, so its transaction is pending."""
+    told = str(message or "")
+    if state not in _STATES:
+        told = "; ".join(filter(None, (f"the relayer says {state}", told)))
+    return Relayed(transaction_id, _STATES.get(state, "pending"), str(transaction_hash or ""), told)
 
 
 def _of_submitting(trouble: Trouble) -> ExchangeError:
@@ -153,8 +160,10 @@ def _of_refusal(text: str) -> ExchangeError | None:
         return Unavailable(text, retry_after=BUSY_SECONDS)
     if _WALLET_BUSY.search(text):
         return Unavailable(text, retry_after=BUSY_SECONDS)
-    if "nonce" in lowered or "deadline" in lowered:
+    if "nonce" in lowered:
         return Rejected(RejectionCode.NONCE, text)
+    if "deadline" in lowered:
+        return Rejected(RejectionCode.EXPIRATION, text)
     if "call blocked" in lowered:
         return Rejected(RejectionCode.BLOCKED, text)
     return None

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 from exchange.errors import Unavailable
 from exchange.polymarket.connections import Connection
@@ -17,7 +17,11 @@ from exchange.polymarket.failures import Trouble
 
 LARGEST_BATCH = 3
 """What drpc.org, the official client's node and so our default, takes without an account."""
+SHORTEST_SECRET = 4
+"""Characters; whatever is shorter would also stand in the words that a user needs."""
 NODE = "the Polygon node (POLYGON_RPC_URL)"
+SOON = 2
+"""Seconds; a block of Polygon."""
 
 Question = tuple[str, Sequence[Any]]
 
@@ -37,8 +41,7 @@ class Rpc:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._ids = itertools.count(1)
-        parts = urlsplit(connection.base_url)
-        self._secrets = re.findall(r"[\w-]{12,}", f"{parts.username} {parts.path} {parts.query}")
+        self._secrets = _secrets_of(connection.base_url)
 
     def ask(self, method: str, *params: Any) -> Any:
         """Return what the node answers, which may be `None`; raises `Unavailable`."""
@@ -69,10 +72,7 @@ class Rpc:
 
     def shown(self, error: Exception) -> str:
         """Return an error's words without any part of the node's address that may be a key."""
-        text = str(error)
-        for secret in self._secrets:
-            text = text.replace(secret, "…")
-        return text
+        return self._secrets.sub("…", str(error))
 
     def _batch(self, questions: Sequence[Question]) -> list[Any]:
         if len(questions) == 1:
@@ -96,6 +96,21 @@ class Rpc:
             "method": method,
             "params": list(params),
         }
+
+
+def _secrets_of(url: str) -> re.Pattern[str]:
+    """Return what must not be shown of a node's address: all of it that may be a password or key.
+
+    Providers put keys into the path, the query, or a label of the host before its domain.
+    """
+    parts = urlsplit(url)
+    told = [parts.username, parts.password, *(parts.hostname or "").split(".")[:-2]]
+    told += [*parts.path.split("/"), *re.split("[&=]", parts.query)]
+    written = {part for part in told if part}
+    plain = {unquote_plus(part) for part in written} | {unquote(part) for part in written}
+    words = {word for part in written | plain for word in (part, *re.split(r"[^\w-]", part))}
+    secrets = sorted((word for word in words if len(word) >= SHORTEST_SECRET), key=len)
+    return re.compile("|".join(map(re.escape, reversed(secrets))) or r"(?!)", re.IGNORECASE)
 
 
 def _result(row: Any, expected_id: int) -> Any:

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 from exchange.polymarket import addresses
 
+CONFIRMATIONS = 5
+"""Blocks above a transaction that make it final, ten seconds on Polygon."""
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
@@ -67,13 +70,13 @@ class Contracts:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """How an EOA sends its own transactions.
+    """How transactions are sent.
 
-    `confirmations` is how many blocks must stand above one, `max_fee_gwei` the most it bids
-    per unit of gas.
+    `confirmations` is how many blocks must stand above one, `max_fee_gwei` the most that an
+    EOA, which sends its own, bids per unit of gas.
     """
 
-    confirmations: int = 5
+    confirmations: int = CONFIRMATIONS
     max_fee_gwei: int = 1000
 
 

@@ -24,7 +24,12 @@ class Calling:
 
 
 def sign(
-    private_key: str, wallet: str, calling: Calling, nonce: int, fees: Fees
+    private_key: str,
+    wallet: str,
+    calling: Calling,
+    nonce: int,
+    fees: Fees,
+    since_block: int = 0,
 ) -> SignedTransaction:
     """Sign a type-2 transaction for Polygon; its hash is known from now on."""
     from eth_account import Account
@@ -54,6 +59,7 @@ def sign(
         payload=json.dumps(told, separators=(",", ":")),
         transaction_hash="0x" + made.hash.hex(),
         max_fee=Decimal(calling.most(fees)) / WEI,
+        since_block=since_block,
     )
 
 

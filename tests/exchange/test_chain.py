@@ -129,7 +129,7 @@ def test_what_was_right_is_asked_once_and_what_was_wrong_again(venue: Stub, node
     ("allowed", "missing"),
     [
         (0, Approval(COLLATERAL_ADAPTER, Decimal(5))),
-        (4_999_999, Approval(COLLATERAL_ADAPTER, Decimal(5))),
+        (4_999_999, Approval(COLLATERAL_ADAPTER, Decimal(5), allowed=Decimal("4.999999"))),
         (5_000_000, None),
     ],
 )
@@ -162,5 +162,5 @@ def test_a_condition_pays_nothing_known_before_it_is_resolved(node: Node, chain:
 
 
 def test_the_time_is_the_chains(node: Node, chain: OnChain):
-    node.on("eth_getBlockByNumber", {"timestamp": "0x69217a00"})
+    node.on("eth_getBlockByNumber", {"number": "0x1", "timestamp": "0x69217a00"})
     assert chain.now() == datetime.fromtimestamp(0x69217A00, UTC)

@@ -209,9 +209,45 @@ def test_a_receipt_of_a_block_that_is_no_more_is_pending(node: Node, minter):
 def test_a_receipt_that_lags_behind_the_count_is_not_replaced(node: Node, minter):
     """The count says used, and only the second look finds the receipt."""
     node.on("eth_getTransactionCount", hex(8))
+    node.on("eth_getBlockByNumber", {"number": hex(195)})
     rows = iter([None, receipt([], block=199)])
     node.on("eth_getTransactionReceipt", lambda _: next(rows))
-    assert minter.find([SIGNED], "").status == "pending"
+    report = minter.find([SIGNED], "")
+    assert (report.status, report.is_mined) == ("pending", True)
+
+
+@pytest.mark.parametrize("missing", [0, 1, 2])
+def test_a_node_without_the_deep_block_does_not_say_that_there_is_no_receipt(
+    node: Node, minter, missing
+):
+    """Behind one address: counts by a node that is up to date, receipts by one ten blocks behind."""
+    asked = iter(range(9))
+
+    def block(number: str, _: bool) -> dict[str, str] | None:
+        return None if next(asked) == missing else {"number": number}
+
+    node.on("eth_getTransactionCount", hex(8))
+    node.on("eth_getBlockByNumber", block)
+    report = minter.find([SIGNED, SIGNED], "")
+    assert (report.status, report.is_mined) == ("pending", True)
+    assert "lags behind" in report.message
+    report = minter.find([SIGNED, SIGNED], "")
+    assert (report.status, report.is_mined) == ("replaced", False)
+
+
+def test_only_what_is_in_a_block_is_mined(node: Node, minter):
+    node.on("eth_getTransactionByHash", {"hash": SIGNED.transaction_hash})
+    assert minter.find([SIGNED], "").is_mined is False
+    node.on("eth_getTransactionReceipt", receipt([], block=196))
+    report = minter.find([SIGNED], "")
+    assert (report.status, report.is_mined) == ("pending", True)
+
+
+def test_the_height_is_signed_with_it_and_stays_with_its_replacements(node: Node, minter):
+    signed = minter.sign(SPLIT, 7)
+    assert signed.since_block == 200
+    node.on("eth_blockNumber", hex(250))
+    assert minter.sign_replacement(signed).since_block == 200
 
 
 def test_a_lagging_node_gives_the_nonce_of_the_latest_block(node: Node, minter):

@@ -83,6 +83,7 @@ def test_our_addresses_are_the_clients():
     assert config.conditional_tokens == addresses.CONDITIONAL_TOKENS
     assert config.collateral_token == addresses.COLLATERAL
     assert config.collateral_adapter == addresses.COLLATERAL_ADAPTER
+    assert config.relay_hub == addresses.RELAY_HUB
     assert config.neg_risk_collateral_adapter == addresses.NEG_RISK_COLLATERAL_ADAPTER
 
 

@@ -54,9 +54,26 @@ RECORDED_SPLIT = (
 )
 
 
-@pytest.fixture
+HEAD = 200
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+"""The chain's time, whatever ours is."""
+
+
+@pytest.fixture(autouse=True)
 def node(venue: Stub) -> Node:
-    return Node(venue)
+    """A chain at block 200, in which the wallet's next nonce is 7."""
+    node = Node(venue)
+    node.on("eth_getTransactionReceipt", None)
+    node.on_call("nonce()", 7)
+    node.on_call("getNonce(address)", 4)
+    be_at(node, NOW)
+    return node
+
+
+def be_at(node: Node, moment: datetime) -> None:
+    """Give the chain's latest block this time."""
+    block = {"number": hex(HEAD), "timestamp": hex(int(moment.timestamp()))}
+    node.on("eth_getBlockByNumber", block)
 
 
 @pytest.fixture
@@ -77,7 +94,7 @@ def calls_in(signed) -> list[dict[str, str]]:
 
 def test_a_split_is_the_recorded_call_signed_by_the_owner(venue: Stub, minter):
     signed = minter.sign(SPLIT, 7)
-    assert venue.asked == []
+    assert [asked.json["method"] for asked in venue.asked] == ["eth_getBlockByNumber"]
     envelope = json.loads(signed.payload)
     batch = envelope["depositWalletParams"]
     (call,) = batch["calls"]
@@ -85,8 +102,8 @@ def test_a_split_is_the_recorded_call_signed_by_the_owner(venue: Stub, minter):
     assert (envelope["type"], envelope["from"], envelope["nonce"]) == ("WALLET", OWNER, "7")
     assert signed.wallet == batch["depositWallet"] == deposit_wallet_of(OWNER)
     assert signed.deadline.timestamp() == int(batch["deadline"])
-    left = signed.deadline - datetime.now(UTC)
-    assert timedelta(seconds=590) < left <= timedelta(seconds=600)
+    assert signed.deadline == NOW + timedelta(seconds=600), "by the chain's clock, not by ours"
+    assert signed.since_block == HEAD
     typed = build_deposit_wallet_typed_data(
         wallet=signed.wallet,
         calls=[TransactionCall(to=call["target"], data=call["data"])],
@@ -238,7 +255,9 @@ def test_the_same_bytes_may_be_submitted_again(venue: Stub, minter):
         (400, {"error": "wallet busy: 1 active action"}, Unavailable, None),
         (400, {"error": "wallet has in-flight action"}, Unavailable, None),
         (400, {"error": "call blocked: target not allowed"}, Rejected, "blocked"),
-        (400, {"error": "deadline has passed"}, Rejected, "nonce"),
+        (400, {"error": "deadline has passed"}, Rejected, "expiration"),
+        (400, {"error": "deadline too far in the future"}, Rejected, "expiration"),
+        (400, {"error": "invalid nonce, deadline or signature"}, Rejected, "nonce"),
         (401, {"error": "invalid relayer key"}, Rejected, "not_allowed"),
         (429, {"error": "slow down"}, Unavailable, None),
         (500, {"error": "oops"}, OutcomeUnknown, None),
@@ -262,19 +281,44 @@ def test_a_refused_key_is_named_by_its_setting_and_not_shown(venue: Stub, minter
     assert "relayer-x" not in str(raised.value)
 
 
+def says(venue: Stub, state: str, transaction_hash: str = "0xdd", message: str = "") -> None:
+    """Have the relayer say this of tx-1, and list nothing."""
+    row = {"transaction_hash": transaction_hash, "state": state, "error_msg": message}
+    venue.on("GET", TRANSACTION, row)
+    venue.on("GET", "/transactions", [])
+
+
+def listed(signed, transaction_id: str, state: str, transaction_hash: str = "") -> dict[str, str]:
+    """A row of the relayer's list."""
+    signature = json.loads(signed.payload)["signature"]
+    return {
+        "transactionID": transaction_id, "state": state, "signature": signature,
+        "transactionHash": transaction_hash,
+    }  # fmt: skip
+
+
+def nonces(node: Node, latest: int, deep: int | None = None) -> None:
+    """The wallet's next nonce in the latest block, and in one under enough blocks."""
+    shown = {hex(HEAD): latest, "latest": latest}
+    deeper = latest if deep is None else deep
+    node.on("eth_call", lambda _, block: f"0x{shown.get(block, deeper):064x}")
+
+
+SUCCESS = [batch_log(COLLATERAL_ADAPTER, deposit_wallet_of(OWNER), {YES: 5_000_000, NO: 5_000_000})]
+
+
 @pytest.mark.parametrize("state", ["STATE_NEW", "STATE_EXECUTED", "STATE_MINED"])
-def test_a_transaction_on_its_way_is_pending_without_asking_the_chain(venue: Stub, minter, state):
-    venue.on("GET", TRANSACTION, {"transaction_hash": "0xdd", "state": state})
+def test_a_transaction_on_its_way_is_pending(venue: Stub, minter, state):
+    says(venue, state)
     report = minter.find([minter.sign(SPLIT, 7)], "tx-1")
-    found = (report.transaction_id, report.status, report.transaction_hash)
-    assert found == ("tx-1", "pending", "0xdd")
-    assert venue.of("POST", "/rpc") == []
+    found = (report.transaction_id, report.status, report.transaction_hash, report.is_mined)
+    assert found == ("tx-1", "pending", "0xdd", False)
 
 
 def test_a_confirmed_transaction_moved_what_its_receipt_shows(venue: Stub, node: Node, minter):
-    venue.on("GET", TRANSACTION, {"transaction_hash": "0xdd", "state": "STATE_CONFIRMED"})
+    says(venue, "STATE_CONFIRMED")
     logs = [
-        batch_log(COLLATERAL_ADAPTER, minter.wallet, {YES: 5_000_000, NO: 5_000_000}),
+        *SUCCESS,
         batch_log(COLLATERAL_ADAPTER, OWNER, {YES: 7}),
         batch_log(COLLATERAL_ADAPTER, minter.wallet, {YES: 9}, contract="0x" + "55" * 20),
     ]
@@ -286,60 +330,191 @@ def test_a_confirmed_transaction_moved_what_its_receipt_shows(venue: Stub, node:
 
 
 def test_a_confirmation_without_logs_moved_nothing(venue: Stub, node: Node, minter):
-    venue.on("GET", TRANSACTION, {"transaction_hash": "0xdd", "state": "STATE_CONFIRMED"})
+    says(venue, "STATE_CONFIRMED")
     node.on("eth_getTransactionReceipt", receipt([]))
     report = minter.find([minter.sign(SPLIT, 7)], "tx-1")
     assert (report.status, report.moved) == ("confirmed", {})
 
 
-def test_a_confirmation_waits_for_its_receipt(venue: Stub, node: Node, minter):
-    venue.on("GET", TRANSACTION, {"transaction_hash": "0xdd", "state": "STATE_CONFIRMED"})
-    node.on("eth_getTransactionReceipt", None)
+@pytest.mark.parametrize("nonce", [7, 8])
+def test_a_confirmation_waits_for_its_receipt(venue: Stub, node: Node, minter, nonce):
+    says(venue, "STATE_CONFIRMED")
+    nonces(node, nonce)
     report = minter.find([minter.sign(SPLIT, 7)], "tx-1")
     assert report.status == "pending"
     assert "receipt" in report.message
 
 
-def test_a_confirmation_that_reverted_on_the_chain_is_none(venue: Stub, node: Node, minter):
-    venue.on("GET", TRANSACTION, {"transaction_hash": "0xdd", "state": "STATE_CONFIRMED"})
-    node.on("eth_getTransactionReceipt", receipt([], status="0x0"))
-    assert minter.find([minter.sign(SPLIT, 7)], "tx-1").status == "reverted"
+@pytest.mark.parametrize("state", ["STATE_EXECUTED", "STATE_ODD", "STATE_FAILED"])
+def test_a_receipt_decides_under_enough_blocks_whatever_the_relayer_says(
+    venue: Stub, node: Node, minter, state
+):
+    says(venue, state)
+    node.on("eth_getTransactionReceipt", receipt(SUCCESS, block=HEAD - 4))
+    signed = [minter.sign(SPLIT, 7)]
+    nonces(node, 8)
+    report = minter.find(signed, "tx-1")
+    assert (report.status, report.is_mined) == ("pending", True)
+    assert "4 of 5 blocks" in report.message
+    node.on("eth_getTransactionReceipt", receipt(SUCCESS, block=HEAD - 5))
+    report = minter.find(signed, "tx-1")
+    assert (report.status, report.is_mined) == ("confirmed", False)
+    assert report.moved == {YES: Decimal(5), NO: Decimal(5)}
+
+
+@pytest.mark.parametrize("state", ["STATE_CONFIRMED", "STATE_EXECUTED", "STATE_FAILED"])
+def test_a_failed_receipt_is_final_when_its_nonce_is_used_and_deep(
+    venue: Stub, node: Node, minter, state
+):
+    says(venue, state)
+    signed = [minter.sign(SPLIT, 7)]
+    node.on("eth_getTransactionReceipt", receipt([], status="0x0", block=HEAD - 5))
+    assert minter.find(signed, "tx-1").status == "open"
+    nonces(node, 8)
+    assert minter.find(signed, "tx-1").status == "reverted"
+    node.on("eth_getTransactionReceipt", receipt([], status="0x0", block=HEAD - 4))
+    report = minter.find(signed, "tx-1")
+    assert (report.status, report.is_mined) == ("pending", True)
+
+
+def test_a_safes_failure_did_not_use_the_nonce_that_is_used_now(venue: Stub, node: Node):
+    minter = minter_for(venue, SAFE)
+    says(venue, "STATE_FAILED")
+    node.on("eth_getTransactionReceipt", receipt([], status="0x0", block=HEAD - 5))
+    signed = [minter.sign(SPLIT, 7)]
+    assert minter.find(signed, "tx-1").status == "open"
+    nonces(node, 8)
+    assert minter.find(signed, "tx-1").status == "unaccounted"
+
+
+def test_a_proxys_failed_call_has_used_its_nonce_to_no_effect(venue: Stub, node: Node):
+    venue.on("GET", "/relay-payload", {"address": RELAY, "nonce": "4"})
+    node.on("eth_estimateGas", hex(400_000))
+    minter = minter_for(venue, PROXY)
+    signed = [minter.sign(SPLIT, 4)]
+    says(venue, "STATE_MINED")
+    node.on_call("getNonce(address)", 5)
+    node.on("eth_getTransactionReceipt", receipt([], block=HEAD - 4))
+    report = minter.find(signed, "tx-1")
+    assert (report.status, report.is_mined) == ("pending", True)
+    node.on("eth_getTransactionReceipt", receipt([], block=HEAD - 5))
+    assert minter.find(signed, "tx-1").status == "reverted"
+    node.on_call("getNonce(address)", 4)
+    assert minter.find(signed, "tx-1").status == "open"
 
 
 @pytest.mark.parametrize("state", ["STATE_FAILED", "STATE_INVALID"])
-def test_a_failed_transaction_says_why(venue: Stub, minter, state):
-    row = {"transaction_hash": "", "state": state, "error_msg": "out of luck"}
-    venue.on("GET", TRANSACTION, row)
-    report = minter.find([minter.sign(SPLIT, 7)], "tx-1")
-    assert (report.status, report.message) == ("reverted", "out of luck")
+@pytest.mark.parametrize("transaction_hash", ["", "0xdd"])
+def test_what_the_relayer_gives_up_is_open_until_its_nonce_is_used(
+    venue: Stub, node: Node, minter, state, transaction_hash
+):
+    says(venue, state, transaction_hash, "out of luck")
+    signed = [minter.sign(SPLIT, 7)]
+    report = minter.find(signed, "tx-1")
+    assert report.status == "open"
+    assert "out of luck" in report.message
+    assert "nonce 7 is not used" in report.message
+    nonces(node, 8, deep=7)
+    assert minter.find(signed, "tx-1").status == "pending"
+    nonces(node, 8)
+    report = minter.find(signed, "tx-1")
+    assert report.status == "unaccounted"
+    assert "nonce is 8 in block 200" in report.message
 
 
-def test_a_failure_that_moved_tokens_on_the_chain_is_a_success(venue: Stub, node: Node, minter):
-    venue.on("GET", TRANSACTION, {"transaction_hash": "0xdd", "state": "STATE_FAILED"})
-    log = batch_log(COLLATERAL_ADAPTER, minter.wallet, {YES: 5_000_000, NO: 5_000_000})
-    node.on("eth_getTransactionReceipt", receipt([log]))
-    assert minter.find([minter.sign(SPLIT, 7)], "tx-1").status == "confirmed"
+def test_what_failed_may_be_signed_again_with_its_nonce_and_either_is_found(
+    venue: Stub, node: Node, minter
+):
+    """The relayer gave up the first version; it is mined after the second was submitted."""
+    first = minter.sign(SPLIT, 7)
+    be_at(node, NOW + timedelta(seconds=30))
+    versions = [first, minter.sign(SPLIT, 7)]
+    assert versions[0].payload != versions[1].payload
+    rows = [listed(versions[1], "tx-1", "STATE_EXECUTED"), listed(first, "tx-0", "STATE_FAILED")]
+    says(venue, "STATE_EXECUTED", "")
+    venue.on("GET", "/transactions", rows)
+    assert minter.find(versions, "tx-1").status == "pending"
+    rows[1]["transactionHash"] = "0xdd"
+    nonces(node, 8)
+    node.on("eth_getTransactionReceipt", receipt(SUCCESS, block=HEAD - 5))
+    report = minter.find(versions, "tx-1")
+    assert (report.transaction_id, report.status) == ("tx-0", "confirmed")
+    assert report.moved == {YES: Decimal(5), NO: Decimal(5)}
+
+
+def test_of_two_versions_a_failed_receipt_does_not_say_who_used_the_nonce(
+    venue: Stub, node: Node, minter
+):
+    versions = [minter.sign(SPLIT, 7)] * 2
+    says(venue, "STATE_FAILED")
+    nonces(node, 8)
+    node.on("eth_getTransactionReceipt", receipt([], status="0x0"))
+    assert minter.find(versions, "tx-1").status == "unaccounted"
+
+
+@pytest.mark.parametrize("state", ["STATE_FAILED", "STATE_NEW", "", "absent"])
+def test_past_its_deadline_by_the_chains_clock_it_can_execute_no_more(
+    venue: Stub, node: Node, minter, state
+):
+    signed = [minter.sign(SPLIT, 7)]
+    says(venue, state or "STATE_ODD", "")
+    known = "" if state == "absent" else "tx-1"
+    be_at(node, NOW + timedelta(seconds=660))
+    report = minter.find(signed, known)
+    assert report is None or report.status in ("open", "pending")
+    be_at(node, NOW + timedelta(seconds=661))
+    report = minter.find(signed, known)
+    assert report.status == "replaced"
+    assert "deadline" in report.message
+    nonces(node, 8)
+    assert minter.find(signed, known).status == "unaccounted"
+
+
+def test_a_later_version_keeps_the_earlier_deadline_from_ending_it(venue: Stub, node: Node, minter):
+    first = minter.sign(SPLIT, 7)
+    be_at(node, NOW + timedelta(seconds=300))
+    versions = [first, minter.sign(SPLIT, 7)]
+    says(venue, "STATE_FAILED", "")
+    be_at(node, NOW + timedelta(seconds=661))
+    assert minter.find(versions, "tx-1").status == "open"
+
+
+def test_a_safe_knows_no_deadline(venue: Stub, node: Node):
+    minter = minter_for(venue, SAFE)
+    signed = [minter.sign(SPLIT, 7)]
+    says(venue, "STATE_FAILED", "")
+    be_at(node, NOW + timedelta(days=9))
+    assert minter.find(signed, "tx-1").status == "open"
+
+
+def test_a_node_without_the_latest_block_says_nothing_of_the_nonce(venue, node: Node, minter):
+    """Of two nodes behind one address, the one asked for the nonce is behind."""
+    signed = [minter.sign(SPLIT, 7)]
+    behind = {"error": {"code": -32000, "message": "header not found"}}
+    node.on("eth_call", lambda _, block: behind if block == hex(HEAD) else f"0x{7:064x}")
+    says(venue, "STATE_FAILED", "")
+    be_at(node, NOW + timedelta(days=1))
+    with pytest.raises(Unavailable, match="header not found"):
+        minter.find(signed, "tx-1")
 
 
 def test_a_transaction_the_relayer_does_not_know_is_absent(venue: Stub, minter):
-    venue.on("GET", PARAMS, {"address": OWNER, "nonce": "7"})
     venue.on("GET", "/transactions", [])
     assert minter.find([minter.sign(SPLIT, 7)], "tx-9") is None
 
 
-def test_an_unknown_state_is_not_an_outcome(venue: Stub, minter):
-    venue.on("GET", TRANSACTION, {"state": "STATE_ODD"})
-    with pytest.raises(Unavailable):
-        minter.find([minter.sign(SPLIT, 7)], "tx-1")
+def test_an_unknown_state_is_pending_and_named(venue: Stub, minter):
+    says(venue, "STATE_ODD", "")
+    report = minter.find([minter.sign(SPLIT, 7)], "tx-1")
+    assert (report.status, report.message) == ("pending", "the relayer says STATE_ODD")
 
 
 def test_a_lost_answer_is_found_by_the_signature(venue: Stub, node: Node, minter):
     signed = minter.sign(SPLIT, 7)
-    signature = json.loads(signed.payload)["signature"]
-    other = {"transactionID": "x", "state": "STATE_CONFIRMED", "signature": "0x11"}
-    ours = {"transactionID": "tx-1", "state": "STATE_FAILED", "signature": signature}
-    again = ours | {"transactionID": "tx-2", "state": "STATE_CONFIRMED", "transactionHash": "0xdd"}
-    venue.on("GET", PARAMS, {"address": OWNER, "nonce": "8"})
+    other = listed(signed, "x", "STATE_CONFIRMED", "0xee") | {"signature": "0x11"}
+    ours = listed(signed, "tx-1", "STATE_FAILED")
+    again = listed(signed, "tx-2", "STATE_CONFIRMED", "0xdd")
+    nonces(node, 8)
     venue.on("GET", "/transactions", [other, ours, again])
     node.on("eth_getTransactionReceipt", receipt([]))
     report = minter.find([signed], "")
@@ -347,21 +522,21 @@ def test_a_lost_answer_is_found_by_the_signature(venue: Stub, node: Node, minter
     assert found == ("tx-2", "confirmed", "0xdd")
 
 
-def test_an_unlisted_transaction_is_absent_until_its_nonce_is_used(venue: Stub, minter):
+def test_an_unlisted_transaction_is_absent_until_its_nonce_is_used(venue: Stub, node: Node, minter):
     signed = minter.sign(SPLIT, 7)
     venue.on("GET", "/transactions", [])
-    venue.on("GET", PARAMS, {"address": OWNER, "nonce": "7"})
     assert minter.find([signed], "") is None
-    venue.on("GET", PARAMS, {"address": OWNER, "nonce": "8"})
+    nonces(node, 8, deep=7)
+    assert minter.find([signed], "").status == "pending"
+    nonces(node, 8)
     report = minter.find([signed], "")
     assert (report.status, report.transaction_id) == ("unaccounted", "")
     assert "nonce 7 was used" in report.message
-    assert venue.of("GET", PARAMS)[0].query == {"address": OWNER, "type": "WALLET"}
+    assert venue.of("GET", PARAMS) == [], "the chain is asked, the relayer's word is not believed"
 
 
 def test_a_list_that_says_nothing_is_not_an_absence(venue: Stub, minter):
     signed = minter.sign(SPLIT, 7)
-    venue.on("GET", PARAMS, {"address": OWNER, "nonce": "7"})
     for reply in (Silence, Answer({"error": "gone"}, 404), Answer(["x"]), Answer(b"<html>")):
         venue.on("GET", "/transactions", reply)
         with pytest.raises(Unavailable):
@@ -369,14 +544,26 @@ def test_a_list_that_says_nothing_is_not_an_absence(venue: Stub, minter):
 
 
 @pytest.mark.parametrize(("wallet", "kind"), [("", "WALLET"), (SAFE, "SAFE")])
-def test_the_next_nonce_is_the_relayers(venue: Stub, wallet, kind):
+def test_the_next_nonce_is_what_relayer_and_chain_agree_on(venue: Stub, node: Node, wallet, kind):
     minter = minter_for(venue, wallet)
     venue.on("GET", PARAMS, {"address": OWNER, "nonce": "12"})
+    with pytest.raises(Unavailable, match="is 12, the chain says 7"):
+        minter.next_nonce()
+    nonces(node, 12)
     assert minter.next_nonce() == 12
     assert venue.of("GET", PARAMS)[0].query == {"address": OWNER, "type": kind}
     venue.on("GET", PARAMS, {"address": OWNER})
     with pytest.raises(Unavailable):
         minter.next_nonce()
+
+
+def test_a_wallet_that_is_not_deployed_has_used_no_nonce(venue: Stub, node: Node):
+    node.on("eth_call", "0x")
+    venue.on("GET", PARAMS, {"address": OWNER, "nonce": "0"})
+    assert minter_for(venue, SAFE).next_nonce() == 0
+    venue.on("GET", "/relay-payload", {"address": RELAY, "nonce": "0"})
+    with pytest.raises(Unavailable, match="nonce"):
+        minter_for(venue, PROXY).next_nonce()
 
 
 def test_nothing_is_replaced_where_the_relayer_pays(minter):

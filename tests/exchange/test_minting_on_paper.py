@@ -8,7 +8,7 @@ import pytest
 from polymarket._internal.environment import PRODUCTION_CONFIG
 from polymarket._internal.wallet import derive_proxy_wallet_address, derive_safe_wallet_address
 
-from exchange.errors import OutcomeUnknown, Rejected
+from exchange.errors import OutcomeUnknown, Rejected, Unavailable
 from exchange.polymarket.addresses import (
     COLLATERAL,
     COLLATERAL_ADAPTER,
@@ -30,6 +30,7 @@ WALLETS = {
     "proxy": derive_proxy_wallet_address(OWNER, DERIVATION),
     "eoa": OWNER,
 }
+HEIGHT = {"jsonrpc": "2.0", "id": 1, "method": "eth_blockNumber", "params": []}
 FAST = {"PAPER_SETTLE_SECONDS": "0.2", "PAPER_TIMEOUT_SECONDS": "1", "PAPER_GENERATOR": "0"}
 
 
@@ -142,7 +143,7 @@ def test_a_lost_answer_is_found_and_the_same_bytes_convert_once(paper, minter):
     assert [after[token] - before[token] for token in after] == [Decimal(5), Decimal(5)]
 
 
-def test_a_failure_on_the_chain_is_final_and_the_next_transaction_converts(paper, minter):
+def test_a_failure_keeps_the_nonce_of_a_safe_alone_and_the_next_one_converts(paper, minter, wallet):
     market = next(one for one in paper.markets() if not one["negRisk"])
     split = conversion(market, "split", "5")
     missing = minter.missing_approval(split)
@@ -153,9 +154,90 @@ def test_a_failure_on_the_chain_is_final_and_the_next_transaction_converts(paper
     paper.fault("split", "settlement_fails")
     signed = minter.sign(split, nonce, missing)
     report = settled(minter, signed, minter.submit(signed))
-    # a proxy's hub logs its failed call in a transaction that succeeds
-    failures = {("reverted", False), ("confirmed", False)}
-    assert (report.status, bool(report.moved)) in failures
+    is_safe = wallet == WALLETS["safe"]
+    assert (report.status, report.moved) == ("open" if is_safe else "reverted", {})
     assert minter.held(market["tokenIds"]) == before
-    assert nonce <= minter.next_nonce() <= nonce + 1, "a Safe's nonce is not used by a failure"
+    assert minter.next_nonce() == (nonce if is_safe else nonce + 1)
     assert convert(minter, split).moved["collateral"] == Decimal(-5)
+
+
+def test_of_two_versions_with_one_nonce_one_converts_and_is_found(paper, minter, wallet):
+    """What failed on a Safe may execute yet: its nonce is signed again, and no more than one goes."""
+    if wallet != WALLETS["safe"]:
+        pytest.skip("a failure uses the nonce")
+    market = next(one for one in paper.markets() if not one["negRisk"])
+    split = conversion(market, "split", "5")
+    missing, nonce = minter.missing_approval(split), minter.next_nonce()
+    paper.fault("split", "settlement_fails")
+    first = minter.sign(split, nonce, missing)
+    failed = settled(minter, first, minter.submit(first))
+    assert failed.status == "open"
+    second = minter.sign(conversion(market, "split", "6"), nonce, minter.missing_approval(split))
+    # the relayer is done with the first one; somebody else sends its bytes again
+    again = wait_until(lambda: submitted(minter, first))
+    assert settled(minter, first, again).status == "confirmed"
+    with pytest.raises(Rejected) as refused:
+        minter.submit(second)
+    assert refused.value.code == "nonce"
+    report = minter.find([first, second], failed.transaction_id)
+    assert (report.status, report.transaction_id) == ("confirmed", again)
+    assert report.moved["collateral"] == Decimal(-5)
+
+
+def submitted(minter: Minter, signed: SignedTransaction) -> str:
+    """The transaction's id, or nothing while the wallet is busy."""
+    try:
+        return minter.submit(signed)
+    except Unavailable:
+        return ""
+
+
+@pytest.mark.parametrize("neg_risk", [False, True])
+def test_the_chain_shows_what_did_just_this_whoever_sent_it(paper, minter, neg_risk):
+    market = next(one for one in paper.markets() if one["negRisk"] is neg_risk)
+    other = next(one for one in paper.markets() if one["conditionId"] != market["conditionId"])
+    since = int(paper.http.post("/rpc", json=HEIGHT).json()["result"], 16)
+    wanted = conversion(market, "split", "5")
+    assert seen(minter, wanted, since) == []
+    for one in (conversion(market, "split", "4.999999"), conversion(other, "split", "5")):
+        convert(minter, one)
+    assert seen(minter, wanted, since) == []
+    reports = [convert(minter, wanted) for _ in range(2)]
+    found = seen(minter, wanted, since)
+    assert [one.transaction_hash for one in found] == [one.transaction_hash for one in reports]
+    assert {one.status for one in found} == {"confirmed"}
+    assert [one.moved for one in found] == [one.moved for one in reports]
+    with pytest.raises(Unavailable, match="since which block"):
+        minter.effects(wanted, 0)
+
+
+def test_the_chain_shows_merges_and_redemptions(paper, minter):
+    market = next(one for one in paper.markets() if not one["negRisk"])
+    since = int(paper.http.post("/rpc", json=HEIGHT).json()["result"], 16)
+    convert(minter, conversion(market, "split", "5"))
+    merge, redeem = conversion(market, "merge", "2"), conversion(market, "redeem", "0")
+    assert seen(minter, merge, since) == seen(minter, redeem, since) == []
+    done = convert(minter, merge)
+    (found,) = seen(minter, merge, since)
+    assert (found.transaction_hash, found.moved) == (done.transaction_hash, done.moved)
+    assert seen(minter, conversion(market, "merge", "3"), since) == []
+    told = {"conditionId": market["conditionId"], "state": "resolved", "payouts": ["1", "0"]}
+    paper.call("POST", "/paper/market-state", told)
+    after = int(paper.http.post("/rpc", json=HEIGHT).json()["result"], 16) + 1
+    wait_until(lambda: int(paper.http.post("/rpc", json=HEIGHT).json()["result"], 16) >= after)
+    done = convert(minter, redeem)
+    (found,) = seen(minter, redeem, after)
+    assert (found.transaction_hash, found.moved) == (done.transaction_hash, done.moved)
+
+
+def seen(minter: Minter, wanted: Conversion, since: int) -> list[TransactionReport]:
+    """The effects, when all of them have enough blocks above them."""
+
+    def final() -> tuple[list[TransactionReport]] | None:
+        try:
+            return (minter.effects(wanted, since),)
+        except Unavailable as error:
+            assert "blocks above it" in str(error)  # noqa: PT017 - asked again until it is deep
+            return None
+
+    return wait_until(final)[0]
