@@ -120,6 +120,62 @@ def test_a_wallet_approves_splits_merges_and_redeems(chain: Node, minter, neg_ri
     assert chain.holdings(WALLET, condition) == (1000, 0, 0)
 
 
+@pytest.mark.parametrize("neg_risk", [False, True])
+def test_the_logs_show_what_did_just_this_whoever_sent_it(chain: Node, make, neg_risk):
+    condition, other = chain.condition(neg_risk), chain.condition(neg_risk)
+    minter, stranger = make(), make(key="0x" + "6b" * 32)
+    chain.fund(stranger.wallet)
+    splitter = minter._contracts.adapter_for(neg_risk)
+    for one in (minter, stranger):
+        settle(chain, one, one.sign_approval(Approval(splitter, Decimal("Infinity")), 0))
+        settle(chain, one, one.sign_approval(Approval(splitter, None), 1))
+    split = condition.conversion("split", "10")
+    since = chain.height()
+    assert minter.effects(split, since) == []
+    settle(chain, stranger, stranger.sign(split, 2))
+    for nonce, wanted in enumerate(
+        (condition.conversion("split", "9.999999"), other.conversion("split", "10")), start=2
+    ):
+        settle(chain, minter, minter.sign(wanted, nonce))
+    assert minter.effects(split, since) == []
+    signed = minter.sign(split, 4)
+    assert signed.since_block == chain.height()
+    report = settle(chain, minter, signed)
+    (found,) = minter.effects(split, signed.since_block)
+    assert (found.status, found.transaction_hash) == ("confirmed", report.transaction_hash)
+    assert found.moved == report.moved
+    assert minter.effects(split, chain.height()) == []
+
+    merge, redeem = condition.conversion("merge", "4"), condition.conversion("redeem", "0")
+    assert minter.effects(merge, since) == minter.effects(redeem, since) == []
+    report = settle(chain, minter, minter.sign(merge, 5))
+    (found,) = minter.effects(merge, since)
+    assert (found.transaction_hash, found.moved) == (report.transaction_hash, report.moved)
+    assert minter.effects(condition.conversion("merge", "3"), since) == []
+    chain.resolve(condition, 1, 0)
+    signed = minter.sign(redeem, 6)
+    report = settle(chain, minter, signed)
+    (found,) = minter.effects(redeem, signed.since_block)
+    assert (found.transaction_hash, found.moved) == (report.transaction_hash, report.moved)
+    assert found.moved["collateral"] == Decimal("15.999999")
+
+
+def test_an_effect_counts_under_enough_blocks_only(chain: Node, approved, condition):
+    signed = approved.sign(condition.conversion("split", "10"), 1)
+    approved.submit(signed)
+    chain.mine(CONFIRMATIONS)
+    with pytest.raises(Unavailable, match="4 of 5 blocks"):
+        approved.effects(condition.conversion("split", "10"), signed.since_block)
+    chain.mine()
+    found = approved.effects(condition.conversion("split", "10"), signed.since_block)
+    assert [one.transaction_hash for one in found] == [signed.transaction_hash]
+
+
+def test_what_is_allowed_already_is_told(chain: Node, approved, condition):
+    missing = approved.missing_approval(condition.conversion("split", "600"))
+    assert (missing.amount, missing.allowed) == (Decimal(600), Decimal(500))
+
+
 def test_the_cost_is_what_the_wallet_paid(chain: Node, approved, condition):
     before = int(chain.rpc("eth_getBalance", WALLET, "latest"), 16)
     signed = approved.sign(condition.conversion("split", "1"), 1)

@@ -13,8 +13,8 @@ from exchange.polymarket.rpc import Rpc
 from exchange.polymarket.settings import Contracts
 from exchange.types import Approval, Conversion
 from tests.exchange.conftest import CONDITION, NO, OWNER, QUICK, YES
-from tests.exchange.rpc import Node
-from tests.exchange.stub import Answer, Silence, Stub
+from tests.exchange.rpc import Node, batch_log, receipt
+from tests.exchange.stub import Answer, Reset, Silence, Stub
 
 SPLIT = Conversion("split", CONDITION, False, (YES, NO), Decimal(5))
 MERGE = Conversion("merge", CONDITION, True, (YES, NO), Decimal(5))
@@ -64,6 +64,51 @@ def test_the_key_in_a_nodes_address_is_in_no_message(venue: Stub):
     with pytest.raises(Unavailable, match="has expired") as raised:
         rpc.ask("eth_chainId")
     assert secret not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "secrets"),
+    [
+        ("someuser:averylongpassword123@{host}/rpc", ["someuser", "averylongpassword123"]),
+        ("user:p%40ss-w0rd@{host}", ["p%40ss-w0rd", "p@ss-w0rd"]),
+        ("{host}/v2/k3y9", ["k3y9"]),
+        ("{host}/rpc?apikey=abcd&dkey=ABCD1234", ["abcd", "ABCD1234", "abcd1234"]),
+        ("{host}/sk.live.9x8y/polygon", ["sk.live.9x8y", "live", "9x8y"]),
+    ],
+)
+@pytest.mark.parametrize("echoes", [True, False])
+def test_no_part_of_a_nodes_address_is_in_messages_or_logs(
+    venue: Stub, caplog, address, secrets, echoes
+):
+    url = "http://" + address.format(host=venue.url.removeprefix("http://"))
+    words = f"{url} ({' '.join(secrets)}) is not allowed"
+    path = "/" + url.removeprefix("http://").partition("/")[2].partition("?")[0]
+    venue.on("POST", path, Answer({"error": words}, 403) if echoes else Reset)
+    rpc = Rpc(Connection(url, QUICK))
+    with caplog.at_level("INFO"), pytest.raises(Unavailable) as raised:
+        rpc.ask("eth_chainId")
+    assert venue.of("POST", path)
+    shown = f"{raised.value} {caplog.text}"
+    assert ("is not allowed" in shown) is echoes
+    assert [secret for secret in secrets if secret in shown] == []
+
+
+@pytest.mark.parametrize(
+    ("url", "text", "shown"),
+    [
+        ("https://a1b2c3.polygon.example.org/", "cannot reach a1b2c3.polygon.example.org", "a1b2"),
+        ("https://KEY-9.example.org", "certificate is not for key-9.example.org", "key-9"),
+        ("https://node.example.org/v1/a%20bcd", "no such key: a bcd", "a bcd"),
+    ],
+)
+def test_a_key_in_the_host_or_written_otherwise_is_not_shown(url, text, shown):
+    assert shown not in Rpc(Connection(url, QUICK)).shown(Exception(text))
+
+
+def test_an_address_without_secrets_hides_no_words():
+    rpc = Rpc(Connection("http://127.0.0.1:8545/rpc", QUICK))
+    words = "execution reverted: 127 of 8545 tokens at /rpc"
+    assert rpc.shown(Exception(words)) == words
 
 
 def test_a_node_that_takes_no_batches_is_asked_singly(venue: Stub, node: Node, chain: OnChain):
@@ -164,3 +209,102 @@ def test_a_condition_pays_nothing_known_before_it_is_resolved(node: Node, chain:
 def test_the_time_is_the_chains(node: Node, chain: OnChain):
     node.on("eth_getBlockByNumber", {"number": "0x1", "timestamp": "0x69217a00"})
     assert chain.now() == datetime.fromtimestamp(0x69217A00, UTC)
+
+
+def logged(block: int, transaction_hash: str, yes: int, no: int) -> dict[str, object]:
+    """A log of what the adapter gave to the wallet."""
+    log = batch_log(COLLATERAL_ADAPTER, OWNER, {YES: yes, NO: no})
+    place = {"blockNumber": hex(block), "logIndex": "0x1", "transactionHash": transaction_hash}
+    return log | place
+
+
+@pytest.fixture
+def scanned(node: Node) -> Node:
+    """A chain at block 2000 that has all its blocks, and no logs."""
+    node.on("eth_blockNumber", hex(2000))
+    node.on("eth_getLogs", [])
+    node.on("eth_getBlockByNumber", lambda number, _: {"number": number})
+    node.on(
+        "eth_getTransactionReceipt",
+        lambda asked: (
+            receipt([logged(1995, asked, 5_000_000, 5_000_000)]) | {"transactionHash": asked}
+        ),
+    )
+    return node
+
+
+def test_the_logs_are_read_in_pieces_that_free_nodes_take(venue: Stub, scanned, chain: OnChain):
+    assert chain.effects(SPLIT, 900) == []
+    asked = [row["params"][0] for one in venue.of("POST", "/rpc") for row in batch(one.json)]
+    pieces = [(int(one["fromBlock"], 16), int(one["toBlock"], 16)) for one in asked]
+    assert pieces == [(900, 1399), (1400, 1899), (1900, 2000)]
+
+
+def batch(body: object) -> list[dict]:
+    """The questions for logs in a request."""
+    rows = body if isinstance(body, list) else [body]
+    return [row for row in rows if row["method"] == "eth_getLogs"]
+
+
+def test_only_what_moved_exactly_as_much_did_the_same(scanned: Node, chain: OnChain):
+    rows = [
+        logged(1995, "0x4", 5_000_000, 5_000_000),
+        logged(1990, "0x1", 5_000_001, 5_000_001),
+        logged(1991, "0x2", 5_000_000, 4_999_999),
+        logged(1992, "0x3", 5_000_000, 5_000_000),
+        logged(1993, "0x5", 5_000_000, 5_000_000) | {"removed": True},
+    ]
+    scanned.on("eth_getLogs", rows)
+    found = chain.effects(SPLIT, 1900)
+    assert [one.transaction_hash for one in found] == ["0x3", "0x4"], "oldest first"
+    assert {one.status for one in found} == {"confirmed"}
+    assert found[0].moved == {YES: Decimal(5), NO: Decimal(5)}
+
+
+def test_two_transfers_of_one_transaction_count_together(scanned: Node, chain: OnChain):
+    rows = [logged(1990, "0x1", 5_000_000, 0), logged(1990, "0x1", 0, 5_000_000)]
+    scanned.on("eth_getLogs", rows)
+    assert [one.transaction_hash for one in chain.effects(SPLIT, 1900)] == ["0x1"]
+    scanned.on("eth_getLogs", [logged(1990, "0x1", 5_000_000, 5_000_000)] * 2)
+    assert chain.effects(SPLIT, 1900) == []
+
+
+def test_an_effect_with_too_few_blocks_above_it_is_not_absent(scanned: Node, chain: OnChain):
+    scanned.on("eth_getLogs", [logged(1996, "0x1", 5_000_000, 5_000_000)])
+    with pytest.raises(Unavailable, match="4 of 5 blocks above it"):
+        chain.effects(SPLIT, 1900)
+
+
+@pytest.mark.parametrize(
+    ("since", "words"),
+    [(0, "since which block"), (2001, "at block 2000, expected 2001"), (-5, "since which block")],
+)
+def test_effects_are_not_told_from_blocks_that_are_not_there(scanned, chain, since, words):
+    with pytest.raises(Unavailable, match=words):
+        chain.effects(SPLIT, since)
+
+
+def test_too_long_a_range_is_not_read(scanned: Node, chain: OnChain):
+    scanned.on("eth_blockNumber", hex(50_102))
+    with pytest.raises(Unavailable, match="50001 blocks are too many"):
+        chain.effects(SPLIT, 101)
+
+
+def test_a_node_without_the_last_block_does_not_say_that_there_are_no_logs(scanned, chain):
+    scanned.on("eth_getBlockByNumber", None)
+    with pytest.raises(Unavailable, match="does not have the logs to block 2000"):
+        chain.effects(SPLIT, 1900)
+
+
+@pytest.mark.parametrize("answer", [None, "0x", [7], [{"blockNumber": "0x1"}]])
+def test_logs_that_are_none_are_not_an_absence(scanned: Node, chain: OnChain, answer):
+    scanned.on("eth_getLogs", answer)
+    with pytest.raises(Unavailable):
+        chain.effects(SPLIT, 1900)
+
+
+def test_logs_without_their_receipt_are_asked_for_again(scanned: Node, chain: OnChain):
+    scanned.on("eth_getLogs", [logged(1990, "0x1", 5_000_000, 5_000_000)])
+    scanned.on("eth_getTransactionReceipt", None)
+    with pytest.raises(Unavailable, match="receipt"):
+        chain.effects(SPLIT, 1900)
