@@ -38,6 +38,18 @@ class RejectionCode(StrEnum):
     OTHER = "other"
 
 
+CONVERSIONS_ALONE = frozenset(
+    {
+        RejectionCode.NO_GAS,
+        RejectionCode.NO_CODE,
+        RejectionCode.WRONG_CHAIN,
+        RejectionCode.WRONG_TOKENS,
+        RejectionCode.WOULD_REVERT,
+    }
+)
+"""Refusals of the chain: no order meets them."""
+
+
 @dataclass(frozen=True, slots=True)
 class InstrumentInfo:
     """What is traded: an outcome token (`symbol` is its decimal token id) or a spot symbol."""

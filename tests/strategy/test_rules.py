@@ -10,7 +10,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from exchange.types import RejectionCode, Side
+from exchange.types import CONVERSIONS_ALONE, RejectionCode, Side
 from strategy.rules import (
     Decision,
     LegState,
@@ -30,7 +30,11 @@ TICK, STEP = Decimal("0.01"), Decimal("0.01")
 LIMITS = Limits(max_slippage=Decimal("0.02"))
 ROLES = ("exit", "single", "basket", "hedge", "unwind")
 TRADES = ("none", "MATCHED", "MINED", "RETRYING", "CONFIRMED", "FAILED")
-REFUSALS = tuple(code.value for code in RejectionCode if code != RejectionCode.UNMATCHED)
+REFUSALS = tuple(
+    code.value
+    for code in RejectionCode
+    if code not in {RejectionCode.UNMATCHED, *CONVERSIONS_ALONE}
+)
 ORDERS = ("none", "planned", "sent", "live", "delayed", "matched", "unmatched", "cancelled")
 
 # What is decided about a leg of 100 that has had one order. Of the trade states all but `none` stand
