@@ -13,11 +13,12 @@ from exchange.errors import Unavailable
 from exchange.polymarket import calls
 from exchange.polymarket.addresses import RELAY_HUB
 from exchange.polymarket.chain import OnChain, call_at
+from exchange.polymarket.failures import Trouble
 from exchange.polymarket.judging import Case, Standing, judge
 from exchange.polymarket.relayer import BUSY_SECONDS, Relayed, Relayer
-from exchange.polymarket.rpc import Rpc, reading
+from exchange.polymarket.rpc import NODE, NodeError, Rpc, reading
 from exchange.polymarket.settings import CONFIRMATIONS, Account, Contracts
-from exchange.polymarket.trial import gas_needed
+from exchange.polymarket.trial import gas_needed, is_revert
 from exchange.polymarket.wallets import Wallet
 from exchange.polymarket.words import question, words_of
 from exchange.types import Approval, Conversion, SignedTransaction, TransactionReport
@@ -47,10 +48,13 @@ class RelayedMinter(OnChain):
         self._relayer = relayer
         self._key = account.private_key
         self._owner = wallet
+        self._nonce_is_told: bool | None = None
 
     def next_nonce(self) -> int:
         """Return which nonce the wallet's next transaction must carry, if relayer and chain agree."""
         told = self._relayer.next()[0]
+        if not self._tells_nonce():
+            return told
         method, params = self._nonce_at("latest")
         nonce = self._read_nonce(self._rpc.ask(method, *params))
         if told != nonce:
@@ -129,9 +133,31 @@ class RelayedMinter(OnChain):
         """Ask about the wallet in a block by its number: a node that lags behind has no answer."""
         block = self._latest_block()
         deep = max(block.number - self._confirmations, 0)
+        if not self._tells_nonce():
+            told = self._relayer.next()[0]
+            return Standing(block.number, block.time, told, told)
         answers = self._rpc.ask_many([self._nonce_at(hex(block.number)), self._nonce_at(hex(deep))])
         nonce, deep_nonce = (self._read_nonce(answer) for answer in answers)
         return Standing(block.number, block.time, nonce, deep_nonce)
+
+    def _tells_nonce(self) -> bool:
+        """Whether the wallet's contract tells its nonce; of a deposit wallet nobody documents it.
+
+        One that reverts is believed for the life of the process: then the relayer tells it.
+        """
+        if self._nonce_is_told is None:
+            method, params = self._nonce_at("latest")
+            try:
+                self._rpc.attempt(method, *params)
+            except NodeError as error:
+                if self._owner.kind != "deposit_wallet" or not is_revert(error):
+                    raise Unavailable(f"{NODE} answers: {self._rpc.shown(error)}") from None
+                self._nonce_is_told = False
+            except Trouble as trouble:
+                raise self._rpc.unavailable(trouble) from None
+            else:
+                self._nonce_is_told = True
+        return self._nonce_is_told
 
     def _nonce_at(self, block: str) -> tuple[str, tuple[Any, ...]]:
         if self._owner.kind == "proxy":

@@ -23,7 +23,7 @@ def gas_needed(rpc: Rpc, sender: str, target: str, data: str) -> int:
     except Trouble as trouble:
         raise rpc.unavailable(trouble) from None
     except NodeError as error:
-        if not _is_revert(error):
+        if not is_revert(error):
             raise Unavailable(f"{NODE} answers: {rpc.shown(error)}") from None
         raise Rejected(
             RejectionCode.WOULD_REVERT, f"the trial run at {target} failed: {reason_of(error)}"
@@ -45,6 +45,7 @@ def reason_of(error: NodeError) -> str:
     return f"{error} ({error.data[:10]})" if digits else str(error)
 
 
-def _is_revert(error: NodeError) -> bool:
+def is_revert(error: NodeError) -> bool:
+    """Tell whether a node says that a call reverts."""
     lowered = str(error).lower()
     return error.code == _REVERTED or "revert" in lowered or "gas required exceeds" in lowered

@@ -566,6 +566,17 @@ def test_a_wallet_that_is_not_deployed_has_used_no_nonce(venue: Stub, node: Node
         minter_for(venue, PROXY).next_nonce()
 
 
+def test_a_deposit_wallet_that_tells_no_nonce_is_believed_through_the_relayer(
+    venue: Stub, node: Node
+):
+    """Nobody documents that its contract tells one; a Safe's does, and must."""
+    node.on("eth_call", {"error": {"code": 3, "message": "execution reverted"}})
+    venue.on("GET", PARAMS, {"address": OWNER, "nonce": "12"})
+    assert minter_for(venue, "").next_nonce() == 12
+    with pytest.raises(Unavailable, match="reverted"):
+        minter_for(venue, SAFE).next_nonce()
+
+
 def test_nothing_is_replaced_where_the_relayer_pays(minter):
     assert minter.sign_replacement(minter.sign(SPLIT, 7)) is None
     assert minter.approves_apart is False

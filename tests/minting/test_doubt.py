@@ -9,7 +9,7 @@ from django.utils import timezone
 from exchange.polymarket.positions import position_id
 from exchange.types import Conversion
 from minting import draining, sending
-from minting.models import Mint, Transaction, Version
+from minting.models import Mint, Transaction
 from orders.models import Instrument
 from orders.venues import minter
 from tests.minting.test_minting import a_request, drained
@@ -25,9 +25,13 @@ def a_split(instrument: Instrument, quantity: str) -> Conversion:
 
 @pytest.mark.parametrize(
     ("arrived", "splits", "ends"),
-    [("7", ["7", "25"], ["failed", "confirmed"]), ("30", ["30"], ["confirmed"])],
+    [
+        ("7", ["7", "25"], ["failed", "confirmed"]),
+        ("30", ["30", "25"], ["failed", "confirmed"]),
+        ("25", ["25"], ["confirmed"]),
+    ],
 )
-def test_a_nonce_used_by_somebody_else_is_judged_by_what_arrived_after_the_deadline(
+def test_a_nonce_used_by_somebody_else_is_judged_by_the_chains_logs_after_a_minute_of_doubt(
     paper: PaperProcess,
     paper_token: Instrument,
     monkeypatch: pytest.MonkeyPatch,
@@ -41,11 +45,11 @@ def test_a_nonce_used_by_somebody_else_is_judged_by_what_arrived_after_the_deadl
         draining.drain()
     row, who = Transaction.objects.get(), minter()
     who.submit(who.sign(a_split(paper_token, arrived), row.nonce))
-    wait_until(lambda: who.next_nonce() > row.nonce and paper.ledger()["splits"])
+    wait_until(lambda: paper.ledger()["splits"])
     Transaction.objects.update(next_look_at=timezone.now())
     draining.drain()
     assert Transaction.objects.get().status == "sent"
-    Version.objects.update(deadline=timezone.now() - timedelta(hours=1))
+    Transaction.objects.update(doubted_at=timezone.now() - timedelta(minutes=2))
     drained(paper)
     assert [split["amount"] for split in paper.ledger()["splits"]] == splits
     assert list(Transaction.objects.order_by("pk").values_list("status", flat=True)) == ends
