@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from exchange.errors import Unavailable
 from exchange.polymarket.positions import position_id
 from exchange.types import Conversion, SignedTransaction
 from minting import draining, requesting
@@ -45,6 +46,14 @@ def a_split(instrument: Instrument, quantity: str) -> SignedTransaction:
     wanted = Decimal(quantity)
     conversion = Conversion("split", instrument.condition_id, False, (first, second), wanted)
     return minter().sign(conversion, minter().next_nonce())
+
+
+def is_used(nonce: int) -> bool:
+    """Whether chain and relayer agree that a nonce is used; for a moment they may not."""
+    try:
+        return minter().next_nonce() > nonce
+    except Unavailable:
+        return False
 
 
 def a_row(
