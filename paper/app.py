@@ -11,6 +11,7 @@ from paper import (
     chain_control,
     control,
     delays,
+    market_channel,
     mining,
     private_api,
     public_api,
@@ -37,8 +38,8 @@ def build_app(settings: Settings) -> web.Application:
     paper = Paper(settings)
     app[PAPER], app[PLAYER], app[GENERATOR] = paper, Player(paper), Generator(paper)
     for module in (
-        public_api, private_api, user_channel, relayer_api, spot_api, control, staging,
-        chain_control,
+        public_api, private_api, user_channel, market_channel, relayer_api, spot_api, control,
+        staging, chain_control,
     ):  # fmt: skip
         app.add_routes(module.routes)
     app.cleanup_ctx.append(_background)

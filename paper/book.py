@@ -7,13 +7,16 @@ size, so the two cannot disagree. Prices and sizes in millionths.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
+from paper.journal import Journal, Traded
 from paper.matching import Fill, Offer
 from paper.money import UNIT
 
 BUY, SELL = "BUY", "SELL"
 Levels = dict[int, int]
+Saved = tuple[dict[str, Levels], dict[str, "Resting"], set[tuple[str, int]], int]
 
 
 @dataclass(slots=True)
@@ -42,7 +45,7 @@ def to_first(index: int, side: str, price: int) -> tuple[str, int]:
 
 
 class Book:
-    """Everybody's orders in one market."""
+    """Everybody's orders in one market; keeps a `journal` of its changes while somebody listens."""
 
     def __init__(self) -> None:
         self.others: dict[str, Levels] = {BUY: {}, SELL: {}}
@@ -52,6 +55,7 @@ class Book:
         self.last_price: int | None = None
         self.last_side = ""
         self.changed_ms = 0
+        self.journal: Journal | None = None
         self._numbers = 0
 
     def offers(self, index: int, side: str) -> Iterator[Offer]:
@@ -78,22 +82,29 @@ class Book:
         for fill in fills:
             price = fill.offer.price if index == 0 else UNIT - fill.offer.price
             if fill.offer.order_id is None:
-                self._reduce(maker_side, price, fill.shares)
+                self._reduce(maker_side, price, fill.shares, index)
             else:
-                self.fill_resting(fill.offer.order_id, fill.shares)
+                self.fill_resting(fill.offer.order_id, fill.shares, index)
 
-    def _reduce(self, side: str, price: int, shares: int) -> None:
+    def _reduce(self, side: str, price: int, shares: int, index: int) -> None:
         left = self.others[side].get(price, 0) - shares
         if left <= 0:
             self.eaten.add((side, price))
-        self.set_level(side, price, max(left, 0))
+        self.set_level(side, price, max(left, 0), index)
 
-    def fill_resting(self, order_id: str, shares: int) -> None:
+    def fill_resting(self, order_id: str, shares: int, index: int = 0) -> None:
         """Reduce a resting order by what was filled; drop it when nothing is left."""
         order = self.resting[order_id]
         order.shares -= shares
         if order.shares <= 0:
             del self.resting[order_id]
+        self._note(order.side, order.price, index)
+
+    def withdraw(self, order_id: str) -> None:
+        """Take a resting order out; does nothing when it is not there."""
+        order = self.resting.pop(order_id, None)
+        if order is not None:
+            self._note(order.side, order.price, 0)
 
     def rest(self, order_id: str, index: int, side: str, price: int, shares: int) -> None:
         """Queue an order behind what is already at its price."""
@@ -103,23 +114,46 @@ class Book:
         self.resting[order_id] = Resting(
             order_id, frame_side, frame_price, shares, self._numbers, behind
         )
+        self._note(frame_side, frame_price, index)
 
-    def set_level(self, side: str, price: int, shares: int) -> None:
+    def set_level(self, side: str, price: int, shares: int, index: int = 0) -> None:
         """Set the total size of others' orders at a price of the first token; 0 removes the level."""
         if shares > 0:
             self.others[side][price] = shares
-            return
-        self.others[side].pop(price, None)
-        for order in self.resting.values():
-            if order.side == side and order.price == price:
-                order.behind = False
+        else:
+            self.others[side].pop(price, None)
+            for order in self.resting.values():
+                if order.side == side and order.price == price:
+                    order.behind = False
+        self._note(side, price, index)
+
+    def _note(self, side: str, price: int, index: int) -> None:
+        if self.journal is not None:
+            self.journal.level(index, side, price, self.total(side, price))
+
+    def total(self, side: str, price: int) -> int:
+        """Give the size of everybody's orders at a price of the first token."""
+        ours = (o.shares for o in self.resting.values() if (o.side, o.price) == (side, price))
+        return self.others[side].get(price, 0) + sum(ours)
+
+    def trade(self, traded: Traded) -> None:
+        """Remember a trade as the last one."""
+        self.last_side, self.last_price = to_first(traded.index, traded.side, traded.price)
+        if self.journal is not None:
+            self.journal.trade(traded)
+
+    def together(self, index: int = 0) -> AbstractContextManager[None]:
+        """Let the levels that change meanwhile be told as one change."""
+        return nullcontext() if self.journal is None else self.journal.together(index)
 
     def replace(self, bids: Mapping[int, int], asks: Mapping[int, int]) -> None:
         """Replace all of others' orders, in the first token's frame."""
-        for side, levels in ((BUY, bids), (SELL, asks)):
-            for price in [price for price in self.others[side] if price not in levels]:
-                self.set_level(side, price, 0)
-            self.others[side] = dict(levels)
+        with self.together():
+            for side, levels in ((BUY, bids), (SELL, asks)):
+                had = self.others[side]
+                for price in sorted({*had, *levels}):
+                    if had.get(price, 0) != levels.get(price, 0):
+                        self.set_level(side, price, levels.get(price, 0))
         self.eaten.clear()
 
     def best(self, index: int, side: str) -> int | None:
@@ -156,7 +190,7 @@ class Book:
                 found.append((order, price, min(order.shares, against[price])))
         return found
 
-    def snapshot(self) -> tuple[dict[str, Levels], dict[str, Resting], set[tuple[str, int]]]:
+    def snapshot(self) -> Saved:
         """Copy what a failed transaction must put back."""
         return (
             {side: dict(levels) for side, levels in self.others.items()},
@@ -165,10 +199,11 @@ class Book:
                 for key, o in self.resting.items()
             },
             set(self.eaten),
+            0 if self.journal is None else self.journal.mark(),
         )
 
-    def restore(
-        self, saved: tuple[dict[str, Levels], dict[str, Resting], set[tuple[str, int]]]
-    ) -> None:
-        """Put back what `snapshot` copied."""
-        self.others, self.resting, self.eaten = saved
+    def restore(self, saved: Saved) -> None:
+        """Put back what `snapshot` copied; nobody hears of what was undone."""
+        self.others, self.resting, self.eaten, mark = saved
+        if self.journal is not None:
+            self.journal.cut(mark)

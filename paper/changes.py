@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from paper.agenda import now_ms
 from paper.book import BUY, SELL
 from paper.markets import Market
@@ -29,11 +31,13 @@ def change_state(
             cancel_all_in(paper, market.condition_id, "CANCELED_MARKET_RESOLVED")
             paper.book_of(market).replace({}, {})
             paper.save_book(market.condition_id)
+        if payouts is not None:
+            paper.store.after_commit(partial(paper.tape.tell_resolved, market))
 
 
 def change_tick(paper: Paper, market: Market, tick: int) -> None:
     """Set the tick; others' orders that are off it leave the book, ours stay."""
-    book = paper.book_of(market)
+    book, old_tick = paper.book_of(market), market.tick
     on_tick = {
         side: {price: size for price, size in book.others[side].items() if not price % tick}
         for side in (BUY, SELL)
@@ -44,6 +48,8 @@ def change_tick(paper: Paper, market: Market, tick: int) -> None:
         book.replace(on_tick[BUY], on_tick[SELL])
         book.changed_ms = now_ms()
         paper.save_book(market.condition_id)
+        if tick != old_tick:
+            paper.store.after_commit(partial(paper.tape.tell_tick, market, old_tick))
 
 
 def change_fields(paper: Paper, market: Market, version: str, neg_risk_group: str | None) -> None:

@@ -1,6 +1,10 @@
 """The control API under /paper, for tests and demonstrations; contract section 6.
 
 Wrong input is answered 400 `{"error"}` saying what was expected, and changes nothing.
+
+Beyond the contract, POST /paper/replay takes `hold` (show the first prices and wait for `{"resume": true}`)
+and `waits` (stand still while a reader of the market channel is behind, instead of cutting it off: a recording
+at any speed without a frame lost). A frozen feed silences the WebSocket alone: the markets move on.
 """
 
 from __future__ import annotations
@@ -179,7 +183,7 @@ async def post_balance(request: web.Request) -> web.Response:
 
 @routes.post("/paper/replay")
 async def post_replay(request: web.Request) -> web.Response:
-    fields = await fields_of(request, "file", "speed", "hold", "resume")
+    fields = await fields_of(request, "file", "speed", "hold", "resume", "waits")
     player = request.app[PLAYER]
     if fields.get("resume") is True:
         if not player.resume():
@@ -190,10 +194,12 @@ async def post_replay(request: web.Request) -> web.Response:
         raise Refused(400, "file: expected the path of a recorded .csv or .csv.gz file")
     if isinstance(speed, bool) or not isinstance(speed, int | float) or not 0 < speed <= 10_000:
         raise Refused(400, f"speed: expected a number above 0 and at most 10000, got {speed!r}")
-    if not isinstance(hold, bool):
-        raise Refused(400, f"hold: expected true or false, got {hold!r}")
+    waits = fields.get("waits", False)
+    for name, given in (("hold", hold), ("waits", waits)):
+        if not isinstance(given, bool):
+            raise Refused(400, f"{name}: expected true or false, got {given!r}")
     try:
-        await player.start(file, speed, hold)
+        await player.start(file, speed, hold is True, waits is True)
     except RecordingError as error:
         raise Refused(400, str(error)) from None
     return answer(player.show())

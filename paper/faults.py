@@ -14,8 +14,11 @@ Of a call to the chain only (`POST /rpc`): `lie:chain_id` names another chain, `
 receipt, `lie:nonsense` answers `0xnonsense` to everything, `lie:garbage` no JSON. `split` is the relayer's
 submit or a call that sends a raw transaction; `lie:garbage` there takes it and answers no JSON.
 
-Of an event of the WebSocket (`on` is `ws`): `slow:<ms>` sends it later, `duplicate` three times,
-`shuffle` together with its neighbours in the wrong order; `times` counts events.
+Of an event of the WebSocket (`on` is `ws`, or `ws/user` or `ws/market` for one channel alone): `slow:<ms>`
+sends it later, `duplicate` three times, `shuffle` together with its neighbours in the wrong order; `times`
+counts events. On the market channel only, a frame of nonsense comes before it: `garbage:text` is no JSON,
+`garbage:type` of an unknown type, `garbage:token` about an unknown token, `garbage:price` names a price above
+1, `garbage:huge` is 10 MB long.
 
 What happens to an order or its trades (`delayed`, settlement_*, reject:, lie:) uses one time per row of
 a batch, everything else one per call. Kinds joined with `+` happen together, as in
@@ -42,6 +45,9 @@ CALL_KINDS = frozenset(
     }
 )  # fmt: skip
 EVENT_KINDS = frozenset({"duplicate", "shuffle"})
+GARBAGE = frozenset(f"garbage:{kind}" for kind in ("text", "type", "token", "price", "huge"))
+USER_CHANNEL, MARKET_CHANNEL = "ws/user", "ws/market"
+CHANNELS = ("ws", USER_CHANNEL, MARKET_CHANNEL)
 SLOW_SETTLEMENT_MS = 60_000
 
 _CODED = re.compile(r"(reject|slow):(.{1,200})", re.DOTALL)
@@ -104,6 +110,11 @@ class Fault:
         return _after(self.parts, "lie:")
 
     @property
+    def garbage(self) -> str | None:
+        """Give what `garbage:<what>` says."""
+        return _after(self.parts, "garbage:")
+
+    @property
     def slow_ms(self) -> int:
         """Give the milliseconds of `slow:<ms>`, else 0."""
         return int(_after(self.parts, "slow:") or 0)
@@ -143,8 +154,8 @@ class Faults:
         if not isinstance(kind, str):
             raise ValueError(f"kind: expected text, got {kind!r}")  # noqa: TRY004 - one error
         parts = _parts(kind)
-        if place == "ws" and len(parts) > 1:
-            raise ValueError(f"kind: expected one kind on ws, got {kind!r}")
+        if place in CHANNELS and len(parts) > 1:
+            raise ValueError(f"kind: expected one kind on {place}, got {kind!r}")
         for part in parts:
             _check_kind(place, part)
         if isinstance(times, bool) or not isinstance(times, int) or not 0 <= times <= money.UNIT:
@@ -171,9 +182,13 @@ class Faults:
             return None
         return self._use(lambda other: other is fault)
 
-    def take_for_event(self) -> Fault | None:
-        """Use up one time of the first fault that is arranged for the WebSocket."""
-        return self._use(lambda fault: fault.on == "ws")
+    def take_for_event(self, channel: str) -> Fault | None:
+        """Use up one time of the first fault that is arranged for a channel of the WebSocket."""
+        return self._use(
+            lambda fault: (
+                fault.on in ("ws", channel) and (channel == MARKET_CHANNEL or fault.garbage is None)
+            )
+        )
 
     def _use(self, wanted: Callable[[Fault], bool]) -> Fault | None:
         for fault in self.arranged:
@@ -219,11 +234,11 @@ def _after(parts: list[str], prefix: str) -> str | None:
 
 
 def _place(on: object) -> str:
-    if on in ("split", "ws"):
+    if on == "split" or on in CHANNELS:
         return str(on)
     if not isinstance(on, str) or not _ENDPOINT.fullmatch(on):
         raise ValueError(
-            f'on: expected "METHOD /path" such as "POST /order", or "split", or "ws", got {on!r}'
+            f'on: expected "METHOD /path" such as "POST /order", or "split", or one of {", ".join(CHANNELS)}, got {on!r}'
         )
     return on
 
@@ -235,21 +250,21 @@ def _check_kind(place: str, kind: str) -> None:
         if not (coded[2].isascii() and coded[2].isdecimal()) or int(coded[2]) > 600_000:
             raise ValueError(f"kind: expected slow:<ms> of at most 600000 ms, got {kind!r}")
         return
-    if place == "ws":
-        known, more = EVENT_KINDS, ["slow:<ms>"]
+    if place in CHANNELS:
+        known, more = EVENT_KINDS | (GARBAGE if place != USER_CHANNEL else set()), ["slow:<ms>"]
     elif place in ("POST /order", "POST /orders"):
         known, more = CALL_KINDS | FATES | LIES | {"delayed"}, ["reject:<code>", "slow:<ms>"]
     else:
         lies = {"split": frozenset({"lie:garbage"}), "POST /rpc": RPC_LIES}.get(place, frozenset())
         known = CALL_KINDS | (FATES - {"settlement_retries"}) | lies
         more = ["reject:<code>", "slow:<ms>"]
-    if kind not in known and (coded is None or place == "ws"):
+    if kind not in known and (coded is None or place in CHANNELS):
         expected = ", ".join([*sorted(known), *more])
         raise ValueError(f"unknown kind {kind!r} on {place}: expected one of {expected}")
 
 
 def _is_on(on: str, method: str, path: str) -> bool:
-    if on in ("ws", "split"):
+    if on == "split" or on in CHANNELS:
         return False
     wanted_method, wanted = on.split(" ", 1)
     if wanted_method != method:

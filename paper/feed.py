@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from paper.faults import Faults
+from paper.faults import USER_CHANNEL, Fault, Faults
 
 Event = dict[str, object]
 
@@ -111,8 +111,11 @@ class Feed:
         """Send an event to its owner's connections, as well or badly as arranged."""
         if not self.has_listener(signer, condition_id):
             return
-        deliver = partial(self._deliver, signer, condition_id, event)
-        fault = self._faults.take_for_event()
+        fault = self._faults.take_for_event(USER_CHANNEL)
+        self.misdeliver(partial(self._deliver, signer, condition_id, event), fault)
+
+    def misdeliver(self, deliver: Callable[[], None], fault: Fault | None) -> None:
+        """Deliver an event of either channel, as well or badly as arranged."""
         if fault is None:
             deliver()
         elif fault.slow_ms:

@@ -45,8 +45,7 @@ class Generator:
         """Take a step now and then until cancelled."""
         while True:
             await asyncio.sleep(STEP_SECONDS)
-            if self._paper.feed.state != "frozen":
-                self.step()
+            self.step()
 
     def step(self) -> None:
         """Move one book and, every other time, the spot prices."""

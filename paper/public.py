@@ -5,12 +5,11 @@ Sources: docs.polymarket.com/api-reference/market-data, Gamma answers recorded i
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 
 import orjson
 
-from paper import money
+from paper import frames, money
 from paper.agenda import now_ms
 from paper.book import BUY, SELL, opposite
 from paper.errors import Refused
@@ -55,25 +54,17 @@ def book(paper: Paper, token: str | None) -> dict[str, object]:
     """Show GET /book: both sides with the best level last."""
     market, index = traded(paper, token)
     held = paper.book_of(market)
-    sides = {
-        name: [
-            {"price": money.text(price), "size": money.text(size)}
-            for price, size in held.levels(index, side)
-        ]
-        for name, side in (("bids", BUY), ("asks", SELL))
-    }
-    shown: dict[str, object] = {
+    return {
         "market": market.condition_id,
         "asset_id": token,
         "timestamp": str(held.changed_ms or now_ms()),
-        **sides,
+        "hash": frames.digest(market, index, held),
+        **frames.sides(held, index),
         "min_order_size": money.text(market.min_size),
         "tick_size": money.text(market.tick),
         "neg_risk": market.neg_risk,
         "last_trade_price": last_trade(paper, token)["price"] if held.last_side else "",
     }
-    digest = hashlib.sha1(orjson.dumps(shown), usedforsecurity=False).hexdigest()
-    return shown | {"hash": digest}
 
 
 def price(paper: Paper, token: str | None, side: str | None) -> str:

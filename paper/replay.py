@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from paper.agenda import now_ms
-from paper.book import BUY, SELL, Book, to_first
+from paper.applying import agree, apply
 from paper.markets import Market, replay_market
-from paper.money import UNIT
-from paper.recording import Change, Recording, read_recording
+from paper.recording import Recording, read_recording
 from paper.resting import match_resting
 from paper.state import Paper
 
-BATCH_SECONDS = 0.02
+BATCH_SECONDS = 0.005
+LONGEST_STEP_SECONDS = 0.004
+"""A step is cut short, so that others have their turn; the next one follows at once."""
 SAVE_SECONDS = 5
-SEED_SHARES = 100 * UNIT
-"""Depth assumed at a recorded best price whose size was never recorded (there is no snapshot)."""
 
 
 @dataclass
@@ -36,7 +35,7 @@ class Playing:
     places: list[tuple[Market, int]]
     row: int = 0
     held: bool = False
-    touched: set[str] = field(default_factory=set)
+    waits: bool = False
 
 
 class Player:
@@ -47,26 +46,32 @@ class Player:
         self._playing: Playing | None = None
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self, file: str, speed: float, hold: bool) -> None:
+    async def start(self, file: str, speed: float, hold: bool, waits: bool) -> None:
         """Read a file and play it `speed` times as fast as it was recorded.
 
-        With `hold` the books show the first best prices and nothing moves before `resume`. Raises
-        RecordingError when the file is none.
+        With `hold` the books show the first best prices and nothing moves before `resume`. A replay that
+        `waits` stands still while a reader of the market channel is behind. Raises RecordingError when
+        the file is none.
         """
         recording = await asyncio.to_thread(read_recording, Path(file))
         await self.stop()
         paper = self._paper
         with paper.store.transaction():
             paper.unpin()
+            known = dict(paper.markets)
             markets = [self._list(recording, pair) for pair in recording.pairs]
             paper.book_opening()
+        new = [market for market in markets if known.get(market.condition_id) is not market]
         places: dict[int, tuple[Market, int]] = {}
         for market, (first, second) in zip(markets, recording.pairs, strict=True):
             places[first], places[second] = (market, 0), (market, 1)
         self._playing = Playing(
-            file, speed, recording, markets, [places[token] for token in sorted(places)], held=hold
-        )
+            file, speed, recording, markets, [places[token] for token in sorted(places)], held=hold,
+            waits=waits,
+        )  # fmt: skip
         self._seed(self._playing)
+        for market in new:
+            paper.tape.tell_listed(market)
         self._save(self._playing)
         if not hold:
             self.resume()
@@ -152,80 +157,61 @@ class Player:
             market, index = playing.places[change.token]
             if market.condition_id in waiting and not change.is_trade:
                 waiting.discard(market.condition_id)
-                _agree(self._paper.books[market.condition_id], index, change)
+                agree(self._paper.books[market.condition_id], index, change)
 
     async def _run(self, playing: Playing) -> None:
         recording = playing.recording
-        began, first = time.monotonic(), recording.time(playing.row)
-        saved = began
+        until = float(recording.time(playing.row))
+        last = saved = time.monotonic()
         while playing.row < len(recording):
             now = time.monotonic()
-            until = first + (now - began) * 1000 * playing.speed
-            if self._paper.feed.state == "frozen":
-                began += BATCH_SECONDS
-            else:
-                self._play(playing, until)
+            on_time = True
+            if not (playing.waits and self._paper.tape.readers.are_behind):
+                until += (now - last) * 1000 * playing.speed
+                on_time = self._play(playing, until)
+            last = now
             if now - saved > SAVE_SECONDS:
                 saved = now
                 self._save(playing)
-            await asyncio.sleep(BATCH_SECONDS)
+            await asyncio.sleep(BATCH_SECONDS if on_time else 0)
         self._save(playing)
 
-    def _play(self, playing: Playing, until: float) -> None:
-        """Apply all rows due; a row whose time steps back is due with the one before it."""
-        recording, paper, at = playing.recording, self._paper, now_ms()
-        touched: set[str] = set()
-        deadline = time.monotonic() + 5 * BATCH_SECONDS
+    def _play(self, playing: Playing, until: float) -> bool:
+        """Apply all rows due; a row whose time steps back is due with the one before it.
+
+        Says whether there was time for all of them.
+        """
+        recording, at = playing.recording, now_ms()
+        deadline = time.monotonic() + LONGEST_STEP_SECONDS
         while playing.row < len(recording) and recording.time(playing.row) <= until:
-            change = recording[playing.row]
-            market, index = playing.places[change.token]
-            book = paper.books[market.condition_id]
-            apply(book, index, change)
-            book.changed_ms = at
-            touched.add(market.condition_id)
-            playing.row += 1
-            if playing.row % 200 == 0 and time.monotonic() > deadline:
-                break
-        for condition_id in touched:
-            if paper.books[condition_id].resting:
-                match_resting(paper, condition_id)
-        playing.touched |= touched
+            self._play_frame(playing, at)
+            if time.monotonic() > deadline:
+                return False
+        return True
+
+    def _play_frame(self, playing: Playing, at: int) -> None:
+        """Apply one row, or the two that were one frame of the venue's, and tell of it."""
+        paper, change = self._paper, playing.recording[playing.row]
+        market, index = playing.places[change.token]
+        book = paper.books[market.condition_id]
+        book.changed_ms = at
+        playing.row += 2 if _is_doubled(playing) else 1
+        apply(book, index, change)
+        if book.resting:
+            match_resting(paper, market.condition_id)
+        paper.tape.tell(market)
 
     def _save(self, playing: Playing) -> None:
         with self._paper.store.transaction():
             for market in playing.markets:
                 if market.condition_id in self._paper.books:
                     self._paper.save_book(market.condition_id)
-        playing.touched.clear()
 
 
-def apply(book: Book, index: int, change: Change) -> None:
-    """Apply one recorded row to a book: the level's new total, or a trade that happened."""
-    side, price = to_first(index, change.side, change.price)
-    if change.is_trade:
-        book.last_price, book.last_side = price, side
-        return
-    book.eaten.discard((side, price))
-    book.set_level(side, price, change.size)
-    _agree(book, index, change)
-
-
-def _agree(book: Book, index: int, change: Change) -> None:
-    """Make the book's best prices those sent with a change.
-
-    Drops levels beyond them (their removal was not recorded) and assumes some depth at them where
-    none was recorded, unless it was our own order that ate it.
-    """
-    bid, ask = change.best_bid, change.best_ask
-    if index == 1:
-        bid, ask = (UNIT - ask if ask else 0), (UNIT - bid if bid else 0)
-    bids, asks = book.others[BUY], book.others[SELL]
-    if bids and max(bids) > bid:
-        for price in [price for price in bids if price > bid]:
-            book.set_level(BUY, price, 0)
-    if asks and (not ask or min(asks) < ask):
-        for price in [price for price in asks if not ask or price < ask]:
-            book.set_level(SELL, price, 0)
-    for side, price in ((BUY, bid), (SELL, ask)):
-        if price and price not in book.others[side] and (side, price) not in book.eaten:
-            book.set_level(side, price, SEED_SHARES)
+def _is_doubled(playing: Playing) -> bool:
+    """Say whether the next row is this one as the other token of its market sees it."""
+    recording, row = playing.recording, playing.row
+    if row + 1 >= len(recording) or not recording.are_mirrored(row, row + 1):
+        return False
+    one, other = recording.tokens_of(row, row + 1)
+    return playing.places[one][0] is playing.places[other][0]

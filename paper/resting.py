@@ -81,7 +81,7 @@ def withdraw(paper: Paper, row: Row, status: str) -> None:
     """Take an order out of the book; `status` is CANCELED or one of its reasons."""
     paper.store.write("UPDATE orders SET status = ?, reserve = 0 WHERE id = ?", status, row["id"])
     book = paper.books[row["condition_id"]]
-    book.resting.pop(row["id"], None)
+    book.withdraw(row["id"])
     book.changed_ms = now_ms()
     events.tell_order(paper, row["id"], "CANCELLATION")
 

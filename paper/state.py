@@ -19,6 +19,7 @@ from paper.ledger import COLLATERAL, Ledger, move
 from paper.markets import Market, catalogue, replay_market
 from paper.settings import Settings
 from paper.store import Store
+from paper.tape import Tape
 
 SPOT_START = {"BTCUSDT": 50_000 * 10**8, "ETHUSDT": 2_500 * 10**8}
 """Opening spot prices in 1e-8 USDT."""
@@ -43,6 +44,7 @@ class Paper:
         self.markets: dict[str, Market] = {}
         self.books: dict[str, Book] = {}
         self.tokens: dict[str, tuple[Market, int]] = {}
+        self.tape = Tape(self.feed, self.faults, self.books, self.tokens)
         self.spot_prices: dict[str, int] = {}
         self.spot_pinned: set[str] = set()
         self.load()
@@ -100,6 +102,7 @@ class Paper:
         self.books[market.condition_id] = Book()
         for index, token in enumerate(market.tokens):
             self.tokens[token] = (market, index)
+        self.tape.attach(market)
 
     def change_market(self, condition_id: str, **changes: object) -> Market:
         """Replace a market's tick, or whether it is open, and keep its book."""
@@ -177,3 +180,4 @@ class Paper:
         self.clock_offset = 0
         self.submits.clear()
         self.load()
+        self.tape.start_over()

@@ -15,9 +15,9 @@ from eth_hash.auto import keccak
 from paper import events
 from paper import ledger as accounts
 from paper.agenda import now_ms
-from paper.book import opposite
 from paper.encoding import to_hex
 from paper.faults import SLOW_SETTLEMENT_MS, Fate, Outcome
+from paper.journal import Traded
 from paper.ledger import COLLATERAL, Leg, move
 from paper.markets import Market
 from paper.money import UNIT
@@ -85,19 +85,18 @@ def record(
     maker_price = deal.price if same else UNIT - deal.price
     maker_collateral = deal.collateral if same else deal.shares - deal.collateral
     fee = market.fee(deal.shares, deal.price) if taker.signer else 0
+    transaction = to_hex(keccak(b"trade " + trade_id.encode()))
     paper.store.write(
         "INSERT INTO trades VALUES (NULL" + ", ?" * 26 + ")",
         trade_id, market.condition_id, "MATCHED", OUTCOMES.index(fate.outcome), at, at, settle,
-        to_hex(keccak(b"trade " + trade_id.encode())),
+        transaction,
         taker.order_id, taker.signer, taker.wallet, taker.owner,
         market.tokens[deal.index], deal.side, deal.shares, deal.price, deal.collateral, fee,
         maker.order_id, maker.signer, maker.wallet, maker.owner,
         market.tokens[deal.maker_index], deal.maker_side, maker_price, maker_collateral,
     )  # fmt: skip
     book = paper.book_of(market)
-    first = deal.index == 0
-    book.last_price = deal.price if first else UNIT - deal.price
-    book.last_side = deal.side if first else opposite(deal.side)
+    book.trade(Traded(deal.index, deal.side, deal.price, deal.shares, transaction))
     book.changed_ms = at
     events.tell_trade(paper, trade_id)
     schedule(paper, trade_id, fate.outcome, at, settle)
