@@ -18,6 +18,7 @@ from exchange.port import Exchange
 from exchange.sharing import Script, Shared
 from exchange.types import (
     Acknowledgement,
+    Book,
     InstrumentInfo,
     OpenOrder,
     OrderReport,
@@ -87,6 +88,12 @@ class Guarded:
         symbols = list(symbols)
         requests = math.ceil(len(symbols) / SYMBOLS_PER_REQUEST)
         return self._ask("quotes", lambda: self._exchange.quotes(symbols), requests, urgent=True)
+
+    def books(self, symbols: Iterable[str]) -> Mapping[str, Book]:
+        """Whole books, urgent."""
+        symbols = list(symbols)
+        requests = math.ceil(len(symbols) / SYMBOLS_PER_REQUEST)
+        return self._ask("books", lambda: self._exchange.books(symbols), requests, urgent=True)
 
     def find_order(self, order_id: str) -> OrderReport | None:
         """Look an order up, urgent."""

@@ -49,9 +49,9 @@ def polymarket(orders_per_second: int, orders_burst: int) -> Operations:
 
     Sources: docs.polymarket.com rate-limits and trading-rate-limits pages (September 2026).
     Cancels have twice the room of orders in every tier. Units of cost are orders or, in
-    `quotes` and `trades`, requests.
+    `quotes`, `books` and `trades`, requests.
     """
-    clob = window("clob", 9_000, 10)
+    clob, books = window("clob", 9_000, 10), window("books", 500, 10)
     orders = Bucket("signer orders", orders_per_second, orders_burst)
     cancels = Bucket("signer cancels", 2 * orders_per_second, 2 * orders_burst)
     ledger = window("ledger", 900, 10)
@@ -81,7 +81,8 @@ def polymarket(orders_per_second: int, orders_burst: int) -> Operations:
             Charge(window("cancels long", 15_000, 600), 1),
             Charge(clob, 1),
         ),
-        "quotes": (Charge(window("books", 500, 10), 0, 1), Charge(clob, 0, 1)),
+        "quotes": (Charge(books, 0, 1), Charge(clob, 0, 1)),
+        "books": (Charge(books, 0, 1), Charge(clob, 0, 1)),
         "instrument": (Charge(clob, 3),),
         "find_order": (Charge(ledger, 1), Charge(clob, 1)),
         "open_orders": (Charge(open_orders, 1), Charge(ledger, 1), Charge(clob, 1)),
@@ -112,6 +113,7 @@ def binance() -> Operations:
         "cancel": (Charge(weight, 1),),
         "cancel_many": (Charge(weight, 0, 1),),
         "quotes": (Charge(weight, 0, 4),),
+        "books": (),
         "instrument": (Charge(weight, 20),),
         "find_order": (Charge(weight, 4),),
         "open_orders": (Charge(weight, 80),),

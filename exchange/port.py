@@ -1,15 +1,17 @@
 """What every venue must offer. Adapters raise nothing but `exchange.errors`."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
 from exchange.errors import ExchangeError
+from exchange.market_news import Heard
 from exchange.types import (
     Acknowledgement,
     Approval,
+    Book,
     Conversion,
     InstrumentInfo,
     OpenOrder,
@@ -36,6 +38,12 @@ class Exchange(Protocol):
 
     def quotes(self, symbols: Iterable[str]) -> Mapping[str, Quote]:
         """Best prices of many instruments, one request per 500; unknown ones are left out."""
+
+    def books(self, symbols: Iterable[str]) -> Mapping[str, Book]:
+        """Whole books with the last trade's price; unknown instruments are left out.
+
+        Raises `Rejected('not_allowed')` where the adapter does not offer it.
+        """
 
     def log_in(self) -> None:
         """Load what the first order would otherwise wait for; asks the venue for credentials."""
@@ -107,6 +115,27 @@ class UserStream(Protocol):
 
         `None` says that the stream is (re)connected: what happened meanwhile is not
         told again, so ask about everything.
+        """
+
+
+class MarketStream(Protocol):
+    """A venue's public stream of some symbols' books, over one connection."""
+
+    @property
+    def most_symbols(self) -> int:
+        """How many symbols one connection may follow; the others need another one."""
+
+    def follow(self, symbols: Set[str]) -> None:
+        """Follow exactly these symbols from now on, any time and from any thread."""
+
+    def leave(self) -> None:
+        """Connect anew, from any thread: the connection was found to say nothing any more."""
+
+    def news(self, stop: threading.Event) -> Iterator[Heard]:
+        """Yield what is heard until `stop` is set; blocks, reconnects, never raises.
+
+        A snapshot of each book comes first. `Lost` says that these symbols were not
+        followed for a while: believe nothing of them until their next snapshot.
         """
 
 

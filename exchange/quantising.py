@@ -159,3 +159,19 @@ def _require_fitting(quantity: Decimal, price: Decimal, tick_size: Decimal) -> N
 
 def _to_grid(value: Decimal, step: Decimal, rounding: str) -> Decimal:
     return (value / step).to_integral_value(rounding=rounding) * step
+
+
+def within_worst(
+    side: Side, limit: Decimal, best: Decimal, worst: Decimal | None, tick: Decimal
+) -> Decimal | None:
+    """Return an exit's limit, moved to its worst price where it goes further; `None` beyond that.
+
+    The worst price is rounded to the grid on the near side, never further.
+    """
+    if worst is None:
+        return limit
+    if side == "sell":
+        bound = (worst / tick).to_integral_value(ROUND_CEILING) * tick
+        return max(limit, bound) if best >= bound else None
+    bound = (worst / tick).to_integral_value(ROUND_FLOOR) * tick
+    return min(limit, bound) if best <= bound else None

@@ -97,6 +97,19 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
+class Book:
+    """All offers of one instrument, best first, as prices and quantities; the last trade's price."""
+
+    symbol: str
+    bids: tuple[tuple[Decimal, Decimal], ...]
+    asks: tuple[tuple[Decimal, Decimal], ...]
+    last: Decimal | None
+    received_at: datetime
+    told_at: int = 0
+    """The venue's own time of its last change, in epoch milliseconds; 0 where it does not say."""
+
+
+@dataclass(frozen=True, slots=True)
 class OrderRequest:
     """One order to be signed: price and quantity already quantised.
 

@@ -9,7 +9,7 @@ from typing import cast
 
 from django.utils import timezone
 
-from exchange.quantising import limit_price, quantise_quantity, spot_limit_price
+from exchange.quantising import limit_price, quantise_quantity, spot_limit_price, within_worst
 from exchange.types import OrderType, Side
 from orders import balances, fees, ledger
 from orders.models import Instrument, Leg, Order, Position, Trade
@@ -32,17 +32,19 @@ def lock_positions(instruments: Iterable[Instrument]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ExitRequest:
-    """What a triggered stop wants done, at the best price that triggered it.
+    """What a triggered stop wants done, at the best price when it triggered.
 
-    `quantity` `None` means all that is held.
+    `quantity` `None` means all that is held, `best_price` `None` that there is none now. No
+    order goes beyond `worst_price`.
     """
 
     instrument: Instrument
     side: str
     quantity: Decimal | None
-    best_price: Decimal
+    best_price: Decimal | None
     strategy: str = ""
     mint_after_sell: bool = False
+    worst_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,13 @@ def open_exits(requests: Sequence[ExitRequest]) -> list[tuple[Trade, Order | Non
         wanted = request.quantity
         if wanted is None:
             wanted = held(request.instrument, request.side)
-        leg = Leg(trade=trade, instrument=request.instrument, side=request.side, quantity=wanted)
+        leg = Leg(
+            trade=trade,
+            instrument=request.instrument,
+            side=request.side,
+            quantity=wanted,
+            worst_price=request.worst_price,
+        )
         order = _first_order(leg, request.best_price, free)
         leg.attempts, leg.next_attempt_at = (0, now) if order is None else (1, None)
         legs.append(leg)
@@ -183,10 +191,15 @@ def cost_per_unit(instrument: Instrument, side: str, price: Decimal) -> Decimal:
     return price + fees.most_per_unit(instrument, side, price)
 
 
-def _first_order(leg: Leg, best_price: Decimal, free: Free) -> Order | None:
-    """The first order of a new exit; takes what it needs from `free`."""
-    instrument = leg.instrument
-    limit = sweep_limit(instrument, cast(Side, leg.side), best_price)
+def _first_order(leg: Leg, best_price: Decimal | None, free: Free) -> Order | None:
+    """The first order of a new exit, if there is a price; takes what it needs from `free`."""
+    instrument, side = leg.instrument, cast(Side, leg.side)
+    if best_price is None:
+        return None
+    sweep = sweep_limit(instrument, side, best_price)
+    limit = within_worst(side, sweep, best_price, leg.worst_price, instrument.tick_size)
+    if limit is None:
+        return None
     quantity = free.take(instrument, leg.side, limit, leg.quantity)
     if quantity < instrument.min_quantity or quantity <= 0:
         return None

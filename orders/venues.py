@@ -10,7 +10,7 @@ from django.conf import settings
 
 from exchange.errors import Rejected
 from exchange.polymarket.settings import Account, Contracts, Credentials, Endpoints, Sending
-from exchange.port import Exchange, Minter, UserStream
+from exchange.port import Exchange, MarketStream, Minter, UserStream
 from exchange.types import RejectionCode
 from orders.models import Instrument
 from polytrader.configuration import Configuration
@@ -59,6 +59,13 @@ def user_stream() -> UserStream:
     if account is None:
         raise Rejected(RejectionCode.NOT_ALLOWED, "this process has no key; it cannot listen")
     return PolymarketUserStream(_endpoints(), account)
+
+
+def market_stream() -> MarketStream:
+    """A new connection to the venue that tells of its books; needs no key."""
+    from exchange.polymarket.market_stream import MarketStream as PolymarketMarketStream
+
+    return PolymarketMarketStream(_endpoints())
 
 
 def _guarded(name: str) -> Exchange:

@@ -28,6 +28,7 @@ Kind = Literal[
     "leg_given_up",
     "settlement_failed",
     "clock_skew",
+    "stop_asks",
     "minting_held",
     "mint_failed",
 ]

@@ -32,11 +32,16 @@ class Body:
         self._read: set[str] = set()
         self._place = ""
         self._items: list[Body] = []
+        self._nullable: set[str] = set()
         self.problems: dict[str, str] = {}
 
     def has(self, name: str) -> bool:
         """Whether the field was given."""
         return name in self._data
+
+    def allow_null(self, name: str) -> None:
+        """Let a field be null, which reads as left out: `has` tells the two apart."""
+        self._nullable.add(name)
 
     def complain(self, name: str, text: str) -> None:
         """Note what is wrong with a field; the first complaint stands."""
@@ -93,7 +98,8 @@ class Body:
                 self.complain(name, "is required")
             return _MISSING
         if value is None:
-            self.complain(name, "must not be null; leave it out instead")
+            if name not in self._nullable:
+                self.complain(name, "must not be null; leave it out instead")
             return _MISSING
         return value
 

@@ -76,6 +76,17 @@ class Heartbeat(models.Model):
         return f"{self.role}: {self.did}"
 
 
+class Lease(models.Model):
+    """Who alone does something, and until when unless it says so again; see `trailing/lease.py`."""
+
+    name = models.CharField(max_length=40, primary_key=True)
+    holder = models.CharField(max_length=120)
+    renewed_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.holder}"
+
+
 class Alert(models.Model):
     """Something a person should know, open until it is resolved; see `alerts.py`.
 

@@ -27,6 +27,8 @@ from rest_framework.fields import (
 )
 
 SIDES = ("sell", "buy")
+REFERENCES = ("bid", "ask", "mid", "last", "executable")
+GAP_POLICIES = ("fire_if_still_breached", "fire", "rearm", "ask")
 STOP_STATES = ("pending_activation", "active", "triggered", "error", "cancelled")
 
 
@@ -140,20 +142,54 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     description="The same key and body get the same answer for 24 hours; 1 to 200 characters.",
 )
 
+_STOP_OPTIONS = {
+    "stopPrice": given("hard floor (of a sale), active from the start"),
+    "takeProfitPrice": given("sells (or buys) there; one cancels the other"),
+    "confirmUpdates": IntegerField(required=False, help_text="book states beyond the trigger"),
+    "confirmMs": IntegerField(required=False, help_text="or so long beyond it"),
+    "maxSpread": given("a wider quote cannot trigger alone"),
+    "maxSlippage": given("how far from the trigger an exit may go; there it holds and alarms"),
+    "gapPolicy": ChoiceField(GAP_POLICIES, required=False),
+    "expiresAt": DateTimeField(required=False),
+}
+_TRAILS = {
+    "trailingPercent": given("of the best price; give exactly one of the three trails"),
+    "trailingAmount": given("in units of price"),
+    "trailingTicks": IntegerField(required=False, help_text="turned into an amount at once"),
+}
 NEW_STOP = inline_serializer(
     "NewTrailingStop",
     {
         "symbol": CharField(help_text="a Polymarket token id, or a spot symbol such as BTCUSDT"),
         "quantity": Given(help_text='shares or units; `"all"` that is held, for a sale'),
         "side": ChoiceField(SIDES, default="sell"),
-        "trailingPercent": given("of the best price; give exactly one of the three trails"),
-        "trailingAmount": given("in units of price"),
-        "trailingTicks": IntegerField(required=False, help_text="turned into an amount at once"),
+        "triggerBy": ChoiceField(REFERENCES, required=False, help_text="bid for sales, else ask"),
+        **_TRAILS,
         "entryPrice": given("the current price unless given"),
         "useActivationPrice": BooleanField(required=False),
         "activationPrice": given("the stop waits until this price is seen"),
         "strategy": CharField(required=False, max_length=80),
         "mintAfterSell": BooleanField(default=False, help_text="mint again what was sold"),
+        **_STOP_OPTIONS,
+    },
+)
+CHANGED_STOP = inline_serializer(
+    "ChangedTrailingStop",
+    {
+        "quantity": given('shares or units; `"all"` that is held, for a sale'),
+        **_TRAILS,
+        **_STOP_OPTIONS,
+        "allowLoosening": BooleanField(default=False, help_text="let it protect less than now"),
+    },
+)
+RESUMED_STOP = inline_serializer(
+    "ResumedTrailingStop",
+    {
+        "how": ChoiceField(
+            ("watch", "rearm", "fire"),
+            default="watch",
+            help_text="of a stop that asks: watch on, follow the price from here, or sell now",
+        )
     },
 )
 STOP_STARTED = inline_serializer(
@@ -227,6 +263,17 @@ STOP = inline_serializer(
         "orders": many(ORDER),
         "errorMessage": CharField(help_text="also while it is still retrying"),
         "strategy": CharField(),
+        "triggerBy": ChoiceField(REFERENCES),
+        "stopPrice": absent(Plain),
+        "takeProfitPrice": absent(Plain),
+        "confirmUpdates": absent(IntegerField),
+        "confirmMs": absent(IntegerField),
+        "maxSpread": absent(Plain),
+        "maxSlippage": absent(Plain),
+        "gapPolicy": ChoiceField(GAP_POLICIES),
+        "expiresAt": absent(DateTimeField),
+        "triggeredBy": CharField(help_text="trail, floor, take_profit or person; else empty"),
+        "resumes": absent(CharField),
         "mintAfterSell": BooleanField(),
         "createdAt": DateTimeField(),
         "updatedAt": DateTimeField(),

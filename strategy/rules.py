@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from typing import Literal
+from typing import Literal, cast
 
-from exchange.quantising import limit_price, quantise_quantity, spot_limit_price
+from exchange.quantising import limit_price, quantise_quantity, spot_limit_price, within_worst
 from exchange.types import RejectionCode, Side
 
 ZERO = Decimal(0)
@@ -88,6 +88,8 @@ class LegState:
     order: OrderState | None = None
     expires_at: datetime | None = None
     is_cancel_requested: bool = False
+    worst_price: Decimal | None = None
+    """How far an exit may follow the market; `None`: as far as it goes."""
     is_freed: bool = False
     """It was withdrawn because a stop's exit needs its shares, not by a person."""
     idle_since: datetime | None = None
@@ -438,8 +440,7 @@ def _price(leg: LegState, market: MarketState, limits: Limits) -> Decimal | str:
     if leg.price is None:
         if best is None:
             return _without_price(market)
-        sweep = limit_price if market.is_outcome else spot_limit_price
-        return _off_grid(best, market) or sweep(leg.side, best, market.tick_size)
+        return _off_grid(best, market) or _exit_price(leg, best, market)
     own = _own_price(leg.side, leg.price, market)
     if isinstance(own, str) or leg.order_type in RESTING_TYPES:
         return own
@@ -453,6 +454,14 @@ def _price(leg: LegState, market: MarketState, limits: Limits) -> Decimal | str:
         return wanted if best >= wanted else _held(best, worst)
     wanted = min(worst, max(own, best))
     return wanted if best <= wanted else _held(best, worst)
+
+
+def _exit_price(leg: LegState, best: Decimal, market: MarketState) -> Decimal | str:
+    """An exit follows the market, but not beyond its worst price: there it holds."""
+    to_limit = limit_price if market.is_outcome else spot_limit_price
+    sweep = to_limit(leg.side, best, market.tick_size)
+    limit = within_worst(leg.side, sweep, best, leg.worst_price, market.tick_size)
+    return _held(best, cast(Decimal, leg.worst_price)) if limit is None else limit
 
 
 def _without_price(market: MarketState) -> str:

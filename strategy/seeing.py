@@ -98,6 +98,7 @@ def _leg(leg: Leg) -> LegState:
         settling=fills["settling"] or ZERO,
         failures=fills["failures"],
         price=leg.price,
+        worst_price=leg.worst_price,
         order_type=leg.order_type,
         role=leg.role,
         attempts=leg.attempts,

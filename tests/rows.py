@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from orders.models import Instrument, Position
 from polytrader import tokens
+from trailing.executable import Depth
 from trailing.maths import Trail
 from trailing.models import TrailingStop, Watermark
 from trailing.tick import Observation
@@ -73,10 +74,13 @@ def a_stop(
     activation: str | None = None,
     quantity: str | None = "10",
     watermark: Watermark | None = None,
+    reference: str | None = None,
+    **changes: Any,
 ) -> TrailingStop:
     """A stop as creating leaves it, with its watermark at the entry price unless one is shared."""
+    reference = reference or ("bid" if side == "sell" else "ask")
     if activation is None and watermark is None:
-        watermark = Watermark.objects.create(instrument=instrument, side=side, price=Decimal(entry))
+        watermark = a_watermark(instrument, side, entry, reference)
     return TrailingStop.objects.create(
         state_key=f"trailing_stop_{next(_numbers):016d}",
         instrument=instrument,
@@ -88,6 +92,20 @@ def a_stop(
         entry_price=Decimal(entry),
         activation_price=None if activation is None else Decimal(activation),
         watermark=watermark,
+        reference=reference,
+        **changes,
+    )
+
+
+def a_watermark(
+    instrument: Instrument, side: str, price: str | Decimal, reference: str | None = None
+) -> Watermark:
+    """A best price for stops to share."""
+    return Watermark.objects.create(
+        instrument=instrument,
+        side=side,
+        reference=reference or ("bid" if side == "sell" else "ask"),
+        price=Decimal(price),
     )
 
 
@@ -97,11 +115,18 @@ def seen(
     at: datetime | None = None,
     *,
     ask: Decimal | str | None = None,
+    last: Decimal | str | None = None,
+    depth: Depth | None = None,
 ) -> Observation:
     """An observation with this price on both sides unless an ask is given."""
     bid = None if price is None else Decimal(price)
     return Observation(
-        instrument.pk, bid, bid if ask is None else Decimal(ask), at or timezone.now()
+        instrument.pk,
+        bid,
+        bid if ask is None else Decimal(ask),
+        at or timezone.now(),
+        None if last is None else Decimal(last),
+        depth,
     )
 
 

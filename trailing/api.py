@@ -1,18 +1,21 @@
 """The HTTP face of trailing stops."""
 
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from orders import sending
 from polytrader import schema
 from polytrader.errors import ApiError, conflict
+from polytrader.fields import Body
 from polytrader.idempotency import once
 from polytrader.json import Number
 from polytrader.paging import Pages
-from trailing import creating
+from trailing import amending, creating, ending, requests
 from trailing.models import TrailingStop
 from trailing.showing import show_event, show_stop, with_exits
 
@@ -53,10 +56,10 @@ class TrailingStops(APIView):
     )
     def post(self, request: Request) -> Response:
         """Check the body, make the stop, answer 201 with its key."""
-        return once(request, _create, lambda: creating.read_request(request.data))
+        return once(request, _create, lambda: requests.read_request(request.data))
 
 
-def _create(wanted: creating.StopRequest) -> Response:
+def _create(wanted: requests.StopRequest) -> Response:
     stop = creating.create(wanted)
     simulation = "" if settings.CONFIGURATION.exchange == "live" else " simulation"
     body: dict[str, object] = {
@@ -88,6 +91,46 @@ class OneTrailingStop(APIView):
         """Show the stop with its exit orders."""
         return Response(show_stop(find(state_key), timezone.now()))
 
+    @extend_schema(
+        operation_id="amend_trailing_stop",
+        request=schema.CHANGED_STOP,
+        responses=schema.answers(200, schema.STOP, 400, 404, 409),
+    )
+    def patch(self, request: Request, state_key: str) -> Response:
+        """Change a stop that has not triggered; loosening only with `allowLoosening`."""
+        stop, wanted = find(state_key), amending.read_amendment(request.data)
+        amending.amend(stop, wanted)
+        return Response(show_stop(find(state_key), timezone.now()))
+
+
+class ResumeTrailingStop(APIView):
+    """`POST` goes on with a stop: a new one for one in `error`, a decision for one that asks."""
+
+    @extend_schema(
+        operation_id="resume_trailing_stop",
+        parameters=[schema.IDEMPOTENCY_KEY],
+        request=schema.RESUMED_STOP,
+        responses=schema.answers(200, schema.STOP, 400, 404, 409, 422),
+    )
+    def post(self, request: Request, state_key: str) -> Response:
+        """Resume; answer 200 with the stop that goes on."""
+        body = Body(request.data or {})
+        how = body.choice("how", amending.ANSWERS, default="watch")
+        body.check()
+
+        def act(stop: TrailingStop) -> Response:
+            if stop.asking_since is None:
+                return _shown(amending.resume(stop))
+            fired = amending.answer(stop, how)
+            transaction.on_commit(lambda: sending.send_at_once(fired.order_ids))
+            return _shown(stop)
+
+        return once(request, act, lambda: find(state_key))
+
+
+def _shown(stop: TrailingStop) -> Response:
+    return Response(show_stop(find(stop.state_key), timezone.now()))
+
 
 class CancelTrailingStop(APIView):
     """`POST` cancels a stop that has not triggered."""
@@ -102,7 +145,7 @@ class CancelTrailingStop(APIView):
         """Cancel; 409 once it has triggered or ended."""
 
         def act(stop: TrailingStop) -> Response:
-            if not creating.cancel(stop):
+            if not ending.cancel(stop):
                 raise conflict(f"the stop is {stop.status} and can no longer be cancelled")
             return Response(show_stop(find(state_key), timezone.now()))
 

@@ -7,11 +7,12 @@ from decimal import Decimal
 from typing import cast
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from orders.models import LIVE_ORDER_STATES, SIDES, Instrument, Leg, Trade
 from polytrader.rows import ExactDecimalField, Row
+from trailing.guards import GAP_POLICIES, Breach, GapPolicy, Guard
 from trailing.maths import Side, Trail, trigger_price
 
 STALE_AFTER = timedelta(seconds=10)
@@ -26,26 +27,61 @@ def is_fresh(observed_at: datetime | None, now: datetime) -> bool:
     return observed_at is not None and now - STALE_AFTER <= observed_at <= now + FASTEST_CLOCK
 
 
+CAUSES = ("trail", "floor", "take_profit", "person")
+REFERENCES = ("bid", "ask", "mid", "last", "executable")
+"""What a stop may refer to; `executable` depends on its own quantity."""
+
+
 class Watermark(models.Model):
-    """The best price that any number of stops of one instrument and side have seen.
+    """The best price that any number of stops of one instrument, side and reference have seen.
 
     Stops that have seen the same best price share it from then on for ever, so
-    a new price moves one row, however many stops point to it.
+    a new price moves one row, however many stops point to it. A stop of the reference
+    `executable` shares its own with nobody.
     """
 
     instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT)
     side = models.CharField(max_length=4, choices=SIDES)
+    reference = models.CharField(max_length=10, default="bid", choices=[(r, r) for r in REFERENCES])
     price = ExactDecimalField()
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        indexes = [models.Index(fields=["instrument", "side", "price"], name="watermarks_by_price")]
+        indexes = [
+            # Not the price: it moves all the time, and a row no index sees moves in its page.
+            models.Index(fields=["instrument", "side", "reference"], name="watermarks_of_a_market")
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(price__gt=0), name="a_watermark_is_a_price")
         ]
 
     def __str__(self) -> str:
         return f"{self.side} {self.price.normalize():f}"
+
+    @classmethod
+    def at(cls, stop: TrailingStop, price: Decimal) -> Watermark:
+        """The watermark of exactly this price for a stop: shared, or made."""
+        columns = {
+            "instrument_id": stop.instrument_id,
+            "side": stop.side,
+            "reference": stop.reference,
+            "price": price,
+        }
+        shared = None
+        if stop.reference != "executable":
+            shared = cls.objects.filter(**columns).first()
+        return shared or cls.objects.create(**columns)
+
+
+_LIVE = Q(status__in=["pending_activation", "active"])
+
+
+class StopQuery(models.QuerySet["TrailingStop"]):
+    """Questions about many stops."""
+
+    def live(self) -> StopQuery:
+        """Those that prices still matter to."""
+        return self.filter(_LIVE)
 
 
 class TrailingStop(Row):
@@ -56,11 +92,12 @@ class TrailingStop(Row):
     """
 
     moves = {
-        "pending_activation": frozenset({"active", "cancelled", "error"}),
+        "pending_activation": frozenset({"active", "triggered", "cancelled", "error"}),
         "active": frozenset({"triggered", "cancelled", "error"}),
         "triggered": frozenset({"error"}),
     }
     STATES = ("pending_activation", "active", "triggered", "error", "cancelled")
+    objects = StopQuery.as_manager()
 
     state_key = models.CharField(max_length=60, unique=True)
     instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT)
@@ -71,13 +108,43 @@ class TrailingStop(Row):
     trail_fraction = ExactDecimalField(null=True, blank=True)
     trail_amount = ExactDecimalField(null=True, blank=True)
     trailing_ticks = models.IntegerField(null=True, blank=True)
+    reference = models.CharField(max_length=10, default="bid", choices=[(r, r) for r in REFERENCES])
     entry_price = ExactDecimalField()
     activation_price = ExactDecimalField(null=True, blank=True)
+    stop_price = ExactDecimalField(null=True, blank=True, help_text="the hard floor (of a sell)")
+    take_profit_price = ExactDecimalField(null=True, blank=True)
+    confirm_updates = models.IntegerField(null=True, blank=True)
+    confirm_ms = models.IntegerField(null=True, blank=True)
+    max_spread = ExactDecimalField(null=True, blank=True)
+    max_slippage = ExactDecimalField(null=True, blank=True)
+    gap_policy = models.CharField(
+        max_length=30, default="fire_if_still_breached", choices=[(p, p) for p in GAP_POLICIES]
+    )
+    expires_at = models.DateTimeField(null=True, blank=True)
+    breached_since = models.DateTimeField(null=True, blank=True)
+    breach_updates = models.IntegerField(default=0)
+    asking_since = models.DateTimeField(null=True, blank=True)
+    is_live = models.GeneratedField(
+        expression=Q(status__in=["pending_activation", "active"]),  # type: ignore[arg-type]
+        output_field=models.BooleanField(),
+        db_persist=True,
+    )
+    is_pending = models.GeneratedField(
+        expression=Q(status="pending_activation"),  # type: ignore[arg-type]
+        output_field=models.BooleanField(),
+        db_persist=True,
+    )
     watermark = models.ForeignKey(Watermark, null=True, blank=True, on_delete=models.PROTECT)
     final_watermark_price = ExactDecimalField(null=True, blank=True)
     final_trigger_price = ExactDecimalField(null=True, blank=True)
     triggered_at = models.DateTimeField(null=True, blank=True)
     triggered_by_price = ExactDecimalField(null=True, blank=True)
+    triggered_by = models.CharField(
+        max_length=20, blank=True, default="", choices=[(c, c) for c in CAUSES]
+    )
+    resumes = models.OneToOneField(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="resumed_by"
+    )
     trade = models.OneToOneField(Trade, null=True, blank=True, on_delete=models.PROTECT)
     strategy = models.CharField(max_length=80, blank=True, default="")
     mint_after_sell = models.BooleanField(default=False)
@@ -120,20 +187,60 @@ class TrailingStop(Row):
             ),
         ]
         indexes = [
+            # The tick probes by expressions and conditions that no other index has, so that the
+            # planner cannot choose one that reads all stops of a watermark or an instrument.
             models.Index(
-                fields=["watermark", "trail_fraction"],
-                condition=Q(status="active", trail_fraction__isnull=False),
+                F("watermark_id") + 0,
+                "trail_fraction",
+                condition=Q(trail_fraction__isnull=False),
                 name="stops_by_fraction",
             ),
             models.Index(
-                fields=["watermark", "trail_amount"],
-                condition=Q(status="active", trail_amount__isnull=False),
+                F("watermark_id") + 0,
+                "trail_amount",
+                condition=Q(trail_amount__isnull=False),
                 name="stops_by_amount",
             ),
             models.Index(
-                fields=["instrument", "side", "activation_price"],
-                condition=Q(status="pending_activation"),
+                F("instrument_id") + 0,
+                "side",
+                "activation_price",
+                condition=Q(is_pending=True),
                 name="stops_by_activation",
+            ),
+            models.Index(
+                F("instrument_id") + 0,
+                "side",
+                "stop_price",
+                condition=Q(is_live=True, stop_price__isnull=False),
+                name="stops_by_floor",
+            ),
+            models.Index(
+                F("instrument_id") + 0,
+                "side",
+                "take_profit_price",
+                condition=Q(is_live=True, take_profit_price__isnull=False),
+                name="stops_by_take_profit",
+            ),
+            models.Index(
+                F("instrument_id") + 0,
+                condition=Q(is_live=True, breached_since__isnull=False),
+                name="stops_in_breach",
+            ),
+            models.Index(
+                fields=["instrument"],
+                condition=_LIVE & Q(reference="executable"),
+                name="stops_by_depth",
+            ),
+            models.Index(
+                fields=["instrument", "confirm_updates"],
+                condition=_LIVE & Q(confirm_updates__gt=2),
+                name="stops_by_confirmation",
+            ),
+            models.Index(
+                fields=["expires_at"],
+                condition=_LIVE & Q(expires_at__isnull=False),
+                name="stops_by_expiry",
             ),
             models.Index(
                 fields=["instrument"],
@@ -153,6 +260,29 @@ class TrailingStop(Row):
         return Trail(fraction=self.trail_fraction, amount=self.trail_amount)
 
     @property
+    def guard(self) -> Guard:
+        """What may hold its trigger back."""
+        return Guard(
+            self.confirm_updates,
+            None if self.confirm_ms is None else timedelta(milliseconds=self.confirm_ms),
+            self.max_spread,
+            cast(GapPolicy, self.gap_policy),
+        )
+
+    @property
+    def breach(self) -> Breach | None:
+        """Since when its price has been beyond the trigger, if it is."""
+        if self.breached_since is None:
+            return None
+        return Breach(self.breached_since, self.breach_updates)
+
+    def worst_price(self, trigger: Decimal) -> Decimal | None:
+        """How far its exit may go from the trigger; `None`: as far as the market."""
+        if self.max_slippage is None:
+            return None
+        return trigger - self.max_slippage if self.side == "sell" else trigger + self.max_slippage
+
+    @property
     def watermark_price(self) -> Decimal:
         """The best price seen; while pending, the entry price."""
         if self.final_watermark_price is not None:
@@ -165,6 +295,11 @@ class TrailingStop(Row):
         if self.final_trigger_price is not None:
             return self.final_trigger_price
         return trigger_price(cast(Side, self.side), self.watermark_price, self.trail)
+
+    @property
+    def last_price(self) -> Decimal | None:
+        """The price it refers to, as last seen."""
+        return self.instrument.price_of(self.reference, self.side)
 
     @property
     def is_watched(self) -> bool:
@@ -181,8 +316,10 @@ class TrailingStop(Row):
             return False, "the market takes no orders now; it goes on when it does"
         if not is_fresh(self.instrument.observed_at, now):
             return False, "no fresh price from the venue; it goes on by itself when prices return"
-        if self.instrument.price_for(self.side) is None:
-            return False, "that side of the book is empty; it goes on when there is a price"
+        if self.asking_since is not None:
+            return False, "the price passed the trigger unwatched; it waits for your decision"
+        if self.last_price is None:
+            return False, f"there is no {self.reference} price now; it goes on when there is one"
         return True, ""
 
     def phase(self, now: datetime) -> str:
@@ -193,6 +330,8 @@ class TrailingStop(Row):
             return "watching" if self.protection(now)[0] else "suspended"
         if self.status == "triggered" and self.trade is not None:
             return _exit_phase(self.trade)
+        if self.status == "cancelled" and self.expires_at and self.updated_at >= self.expires_at:
+            return "expired"
         return self.status
 
 

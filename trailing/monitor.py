@@ -1,24 +1,30 @@
 """The monitor: fetch the prices of every watched instrument, tick, send what that triggered.
 
 Called by the beat every 2 s; where no message arrives (Redis away), the process
-that consumes `trailing` calls it by itself.
+that consumes `trailing` calls it by itself. What the stream has evaluated within the last second
+is left to it, and looked at again a second later: losing the stream costs 2 s.
 """
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
 
 import structlog
 from django.db import OperationalError, close_old_connections, transaction
 from django.db.models import Exists, OuterRef
+from django.utils import timezone
 
 from exchange.errors import ExchangeError
-from exchange.types import Quote
+from exchange.types import Book, Quote
 from orders import reconciling, sending
 from orders.models import Instrument
 from orders.venues import venue
 from polytrader import heartbeats
+from trailing import ending, firing, lease
+from trailing.executable import Depth
 from trailing.models import StopEvent, TrailingStop, Watermark
 from trailing.protecting import tell_blind
 from trailing.tick import Observation, TickResult, tick
@@ -32,10 +38,13 @@ LATE_AFTER = 4.0
 ALONE_EVERY = 2.0
 """Seconds between such sweeps while nobody rings: as often as the beat would."""
 
+LEFT_TO_THE_STREAM = timedelta(seconds=1)
+"""An instrument observed so lately is not asked for while a stream acts."""
+
 PATIENCE = 1.5
 """Seconds that a sweep waits for the prices of a slow venue."""
 
-_asked: dict[str, Future[Sequence[Quote]]] = {}
+_asked: dict[str, Future[Sequence[Quote | Book]]] = {}
 _last_sweep = threading.Event()
 _sweep_lock = threading.Lock()
 _fetchers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="quotes")
@@ -46,6 +55,8 @@ class SweepResult:
     """What one sweep saw and did."""
 
     watched: int = 0
+    left: int = 0
+    """To the stream, which has just evaluated them."""
     evaluated: int = 0
     activated: int = 0
     triggered: int = 0
@@ -67,23 +78,72 @@ def sweep() -> SweepResult:
 
 
 def _sweep() -> SweepResult:
-    watched = watched_instruments()
-    result = SweepResult(watched=len(watched))
-    by_symbol = {instrument.symbol: instrument for instrument in watched}
-    for quotes in _answers(watched):
-        done = _evaluate_safely(by_symbol, quotes)
-        result.evaluated += done.claimed
-        result.activated += done.activated
-        result.triggered += done.triggered
+    result = _evaluate_due()
+    if result.left:
+        _look_again_soon()
+    result.triggered += _judge_held()
     failed = mark_failed_exits() + end_closed()
+    ending.end_expired(timezone.now())
     tell_blind()
+    left = f", left {result.left} to the stream" if result.left else ""
     heartbeats.beat(
-        ROLE, f"evaluated {result.evaluated} of {result.watched} instruments; {failed} errors"
+        ROLE, f"evaluated {result.evaluated} of {result.watched} instruments{left}; {failed} errors"
     )
     return result
 
 
-def _answers(watched: Sequence[Instrument]) -> Iterator[Sequence[Quote]]:
+def _evaluate_due() -> SweepResult:
+    """Evaluate what the stream has not; a venue that does not answer is left for the next time."""
+    watched, whole = watched_instruments(), set(symbols_with_books())
+    due = _not_streamed(watched, whole)
+    result = SweepResult(watched=len(watched), left=len(watched) - len(due))
+    by_symbol = {instrument.symbol: instrument for instrument in due}
+    for quotes in _answers(due, whole):
+        done = _evaluate_safely(by_symbol, quotes)
+        result.evaluated += done.claimed
+        result.activated += done.activated
+        result.triggered += done.triggered
+    return result
+
+
+def _not_streamed(watched: list[Instrument], whole: set[str]) -> list[Instrument]:
+    """What no stream has evaluated lately, and what refers to more than the best prices."""
+    if not lease.is_held(lease.STREAM):
+        return watched
+    since = timezone.now() - LEFT_TO_THE_STREAM
+    return [
+        instrument
+        for instrument in watched
+        if instrument.symbol in whole
+        or instrument.observed_at is None
+        or not since < instrument.observed_at <= timezone.now()
+    ]
+
+
+def _look_again_soon() -> None:
+    """Look once more before the next sweep, in case the stream is lost right now."""
+    timer = threading.Timer(LEFT_TO_THE_STREAM.total_seconds(), _guarded, (_look_again,))
+    timer.daemon = True
+    timer.start()
+
+
+def _look_again() -> None:
+    if _sweep_lock.acquire(blocking=False):
+        try:
+            _evaluate_due()
+        finally:
+            _sweep_lock.release()
+
+
+def _judge_held() -> int:
+    """Judge the stops that wait for a confirmation: a quiet book sends no message."""
+    with transaction.atomic():
+        fired = firing.judge_held(timezone.now())
+    sending.send_at_once(fired.order_ids)
+    return fired.count
+
+
+def _answers(watched: Sequence[Instrument], whole: set[str]) -> Iterator[Sequence[Quote | Book]]:
     """Ask every venue at once and give each answer as it comes.
 
     A venue slower than a moment is left to itself: its answer is taken by a later
@@ -91,7 +151,7 @@ def _answers(watched: Sequence[Instrument]) -> Iterator[Sequence[Quote]]:
     """
     for name in {i.venue for i in watched} - _asked.keys():
         symbols = [i.symbol for i in watched if i.venue == name]
-        _asked[name] = _fetchers.submit(_quotes_of, name, symbols)
+        _asked[name] = _fetchers.submit(_prices_of, name, symbols, whole)
     names = {future: name for name, future in _asked.items()}
     try:
         for future in as_completed(names, timeout=PATIENCE):
@@ -104,11 +164,20 @@ def _answers(watched: Sequence[Instrument]) -> Iterator[Sequence[Quote]]:
         log.warning("venue_is_slow", venues=sorted(_asked))
 
 
-def _quotes_of(name: str, symbols: list[str]) -> Sequence[Quote]:
-    return list(venue(name).quotes(symbols).values())
+def _prices_of(name: str, symbols: list[str], whole: set[str]) -> Sequence[Quote | Book]:
+    """Best prices, and whole books where a stop refers to the depth or to the last trade."""
+    exchange = venue(name)
+    best = [symbol for symbol in symbols if symbol not in whole]
+    deep = [symbol for symbol in symbols if symbol in whole]
+    prices: list[Quote | Book] = list(exchange.quotes(best).values()) if best else []
+    if deep:
+        prices += exchange.books(deep).values()
+    return prices
 
 
-def _evaluate_safely(instruments: dict[str, Instrument], quotes: Sequence[Quote]) -> TickResult:
+def _evaluate_safely(
+    instruments: dict[str, Instrument], quotes: Sequence[Quote | Book]
+) -> TickResult:
     try:
         return evaluate(instruments, quotes)
     except OperationalError:
@@ -118,30 +187,53 @@ def _evaluate_safely(instruments: dict[str, Instrument], quotes: Sequence[Quote]
 
 def watched_instruments() -> list[Instrument]:
     """Every instrument that has a stop waiting or active."""
-    stops = TrailingStop.objects.filter(
-        instrument=OuterRef("pk"), status__in=["pending_activation", "active"]
-    )
+    stops = TrailingStop.objects.live().filter(instrument=OuterRef("pk"))
     return list(Instrument.objects.filter(Exists(stops)).order_by("pk"))
 
 
-def evaluate(instruments: dict[str, Instrument], quotes: Iterable[Quote]) -> TickResult:
-    """Tick with these quotes and send what it triggered; refuse what no market can quote."""
+def symbols_with_books() -> list[str]:
+    """The instruments of which a stop refers to the depth or to the last trade."""
+    deep = TrailingStop.objects.live().filter(reference__in=["last", "executable"])
+    return list(deep.values_list("instrument__symbol", flat=True).distinct())
+
+
+def evaluate(instruments: dict[str, Instrument], quotes: Iterable[Quote | Book]) -> TickResult:
+    """Tick with these prices and send what it triggered; refuse what no market can quote."""
     observations = [
-        Observation(instruments[q.symbol].pk, q.bid, q.ask, q.received_at)
-        for q in quotes
-        if q.symbol in instruments and _is_sound(instruments[q.symbol], q)
+        observation
+        for quote in quotes
+        if quote.symbol in instruments
+        and (observation := observed(instruments[quote.symbol], quote)) is not None
     ]
     result = tick(observations)
     sending.send_at_once(result.order_ids)
     return result
 
 
-def _is_sound(instrument: Instrument, quote: Quote) -> bool:
+def observed(instrument: Instrument, seen: Quote | Book) -> Observation | None:
+    """What was seen of an instrument as the tick takes it; `None` for what no market can quote."""
+    depth, last = None, None
+    if isinstance(seen, Book):
+        depth, last = Depth(seen.bids, seen.asks), seen.last
+        bid, ask = best_of(seen.bids), best_of(seen.asks)
+    else:
+        bid, ask = seen.bid, seen.ask
+    if not is_sound(instrument, bid, ask):
+        return None
+    return Observation(instrument.pk, bid, ask, seen.received_at, last, depth)
+
+
+def best_of(levels: Sequence[tuple[Decimal, Decimal]]) -> Decimal | None:
+    """The best price of levels; an empty side has none."""
+    return levels[0][0] if levels else None
+
+
+def is_sound(instrument: Instrument, bid: Decimal | None, ask: Decimal | None) -> bool:
     """Refuse an observation that is crossed or outside the venue's price range."""
-    if quote.bid is not None and quote.ask is not None and quote.bid > quote.ask:
-        log.warning("crossed_quote", symbol=quote.symbol[:20])
+    if bid is not None and ask is not None and bid > ask:
+        log.warning("crossed_quote", symbol=instrument.symbol[:20])
         return False
-    prices = [price for price in (quote.bid, quote.ask) if price is not None]
+    prices = [price for price in (bid, ask) if price is not None]
     top = 1 if instrument.venue == "polymarket" else None
     return all(price > 0 and (top is None or price < top) for price in prices)
 
@@ -164,25 +256,10 @@ def mark_failed_exits() -> int:
 
 def end_closed() -> int:
     """Stops of a market that has closed for good become `error`, saying so; counted."""
-    closed = TrailingStop.objects.filter(
-        status__in=["pending_activation", "active"], instrument__is_closed=True
-    )
+    closed = TrailingStop.objects.live().filter(instrument__is_closed=True)
     reason = "the market has closed; nothing can be sold there any more"
-    count = 0
-    for stop in closed.select_related("instrument", "watermark")[:100]:
-        with transaction.atomic():
-            ended = stop.move(
-                "error",
-                error_message=reason,
-                final_watermark_price=stop.watermark_price,
-                final_trigger_price=stop.current_trigger_price,
-                watermark=None,
-            )
-            if ended:
-                StopEvent.objects.create(stop=stop, kind="error", text=reason)
-                log.error("stop_failed", stop=stop.state_key, reason=reason)
-                count += 1
-    return count
+    rows = closed.select_related("instrument", "watermark")[:100]
+    return sum(ending.end(stop, "error", "error", reason, error_message=reason) for stop in rows)
 
 
 def tidy() -> int:

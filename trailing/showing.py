@@ -16,7 +16,7 @@ def with_exits(rows: "models.QuerySet[TrailingStop]") -> "models.QuerySet[Traili
     """Fetch what `show_stop` needs in a handful of queries."""
     orders = Order.objects.order_by("pk").prefetch_related("fills")
     legs = Leg.objects.prefetch_related(Prefetch("orders", queryset=orders))
-    return rows.select_related("instrument", "watermark", "trade").prefetch_related(
+    return rows.select_related("instrument", "watermark", "trade", "resumes").prefetch_related(
         Prefetch("trade__legs", queryset=legs)
     )
 
@@ -48,7 +48,7 @@ def show_stop(stop: TrailingStop, now: datetime) -> dict[str, Any]:
         "activationPrice": plain_or_none(stop.activation_price),
         "watermarkPrice": plain(stop.watermark_price),
         "triggerPrice": plain(stop.current_trigger_price),
-        "lastPrice": plain_or_none(stop.instrument.price_for(stop.side)),
+        "lastPrice": plain_or_none(stop.last_price),
         "lastEvaluatedAt": stop.instrument.observed_at,
         "protected": is_protected,
         "protectedReason": reason,
@@ -57,9 +57,26 @@ def show_stop(stop: TrailingStop, now: datetime) -> dict[str, Any]:
         "orders": [show_order(order) for order in orders],
         "errorMessage": stop.error_message or _trouble(legs, orders),
         "strategy": stop.strategy,
+        **_options(stop),
         "mintAfterSell": stop.mint_after_sell,
         "createdAt": stop.created_at,
         "updatedAt": stop.updated_at,
+    }
+
+
+def _options(stop: TrailingStop) -> dict[str, Any]:
+    return {
+        "triggerBy": stop.reference,
+        "stopPrice": plain_or_none(stop.stop_price),
+        "takeProfitPrice": plain_or_none(stop.take_profit_price),
+        "confirmUpdates": stop.confirm_updates,
+        "confirmMs": stop.confirm_ms,
+        "maxSpread": plain_or_none(stop.max_spread),
+        "maxSlippage": plain_or_none(stop.max_slippage),
+        "gapPolicy": stop.gap_policy,
+        "expiresAt": stop.expires_at,
+        "triggeredBy": stop.triggered_by,
+        "resumes": None if stop.resumes is None else stop.resumes.state_key,
     }
 
 

@@ -1,7 +1,9 @@
 """The statements of the tick, each set-based over arrays of observations.
 
-Sells refer to the best bid and fall from a highest price; buys refer to the best
-ask and rise from a lowest one. `obs` unfolds an observation into both sides.
+A stop refers to the best bid or ask, their middle, or the last trade; sells fall from a highest
+price, buys rise from a lowest one. What refers to a price that the observation does not have is
+left alone: an empty side is no data. Stops of the reference `executable` are judged one by one
+(`executable.py`).
 """
 
 PIN_THE_PLAN = """
@@ -10,123 +12,193 @@ SET LOCAL jit = off
 """
 """With stale statistics the planner chose a hash join over all stops (measured: 780 ms, not 58)."""
 
-_SIDES = """
-obs(instrument_id, side, price) AS (
-    SELECT id, 'sell', bid FROM unnest(%(ids)s::bigint[], %(bids)s::numeric[]) AS o(id, bid)
-     WHERE bid IS NOT NULL
-    UNION ALL
-    SELECT id, 'buy', ask FROM unnest(%(ids)s::bigint[], %(asks)s::numeric[]) AS o(id, ask)
-     WHERE ask IS NOT NULL
+_OBSERVED = """
+obs(instrument_id, bid, ask, mid, last) AS (
+    SELECT id, bid, ask, (bid + ask) / 2, last
+      FROM unnest(%(ids)s::bigint[], %(bids)s::numeric[], %(asks)s::numeric[],
+                  %(lasts)s::numeric[]) AS o(id, bid, ask, last)
 )"""
 
+
+def _seen(row: str) -> str:
+    """What a row refers to, of the observation `obs`."""
+    return (
+        f"CASE {row}.reference WHEN 'bid' THEN obs.bid WHEN 'ask' THEN obs.ask "
+        f"WHEN 'mid' THEN obs.mid WHEN 'last' THEN obs.last END"
+    )
+
+
+LOCK = """
+SELECT id, bid, ask, last, observed_at FROM orders_instrument
+ WHERE id = ANY(%(ids)s::bigint[]) ORDER BY id FOR NO KEY UPDATE
+"""
+"""Lock the instruments in id order, so that two ticks cannot deadlock; returns what was seen before."""
+
 CLAIM = """
-WITH wanted AS (
-    SELECT * FROM unnest(%(ids)s::bigint[], %(bids)s::numeric[], %(asks)s::numeric[],
-                         %(moments)s::timestamptz[]) AS o(id, bid, ask, moment)
-), locked AS MATERIALIZED (
-    SELECT id FROM orders_instrument WHERE id = ANY(%(ids)s::bigint[]) ORDER BY id FOR NO KEY UPDATE
-)
 UPDATE orders_instrument i
-   SET bid = w.bid, ask = w.ask, observed_at = w.moment
-  FROM locked l JOIN wanted w ON w.id = l.id
- WHERE i.id = l.id AND (i.observed_at IS NULL OR i.observed_at < w.moment
+   SET bid = w.bid, ask = w.ask, last = coalesce(w.last, i.last), observed_at = w.moment
+  FROM unnest(%(ids)s::bigint[], %(bids)s::numeric[], %(asks)s::numeric[], %(lasts)s::numeric[],
+              %(moments)s::timestamptz[]) AS w(id, bid, ask, last, moment)
+ WHERE i.id = w.id AND (i.observed_at IS NULL OR i.observed_at < w.moment
                         OR i.observed_at > clock_timestamp() + interval '2 seconds')
    AND w.moment > clock_timestamp() - %(oldest)s::interval
 RETURNING i.id
 """
-"""Claim the instruments in id order, so that two ticks cannot deadlock and the older one loses.
+"""Claim the locked instruments: an older observation loses.
 
 Age is judged after the wait for the locks. A last observation in the future is of a
 clock that was wrong and counts for nothing."""
 
 ACTIVATE = (
     "WITH "
-    + _SIDES
-    + """, due AS MATERIALIZED (
-    SELECT s.id, s.instrument_id, s.side, obs.price
+    + _OBSERVED
+    + f""", due AS MATERIALIZED (
+    SELECT s.id, s.instrument_id, s.side, s.reference, s.price
       FROM obs
       CROSS JOIN LATERAL (
-        SELECT id, instrument_id, side FROM trailing_trailingstop s
-         WHERE s.instrument_id = obs.instrument_id AND s.side = obs.side
-           AND s.status = 'pending_activation' AND obs.side = 'sell'
-           AND s.activation_price <= obs.price
+        SELECT id, instrument_id, side, reference, {_seen("s")} AS price
+          FROM trailing_trailingstop s
+         WHERE s.instrument_id + 0 = obs.instrument_id AND s.side = 'sell'
+           AND s.is_pending
+           AND s.activation_price <= greatest(obs.bid, obs.ask, obs.last)
+           AND s.activation_price <= {_seen("s")}
         UNION ALL
-        SELECT id, instrument_id, side FROM trailing_trailingstop s
-         WHERE s.instrument_id = obs.instrument_id AND s.side = obs.side
-           AND s.status = 'pending_activation' AND obs.side = 'buy'
-           AND s.activation_price >= obs.price
+        SELECT id, instrument_id, side, reference, {_seen("s")}
+          FROM trailing_trailingstop s
+         WHERE s.instrument_id + 0 = obs.instrument_id AND s.side = 'buy'
+           AND s.is_pending
+           AND s.activation_price >= least(obs.bid, obs.ask, obs.last)
+           AND s.activation_price >= {_seen("s")}
       ) s
 ), made AS (
-    INSERT INTO trailing_watermark (instrument_id, side, price, created_at)
-    SELECT DISTINCT instrument_id, side, price, now() FROM due
-    RETURNING id, instrument_id, side
+    INSERT INTO trailing_watermark (instrument_id, side, reference, price, created_at)
+    SELECT DISTINCT instrument_id, side, reference, price, now() FROM due
+    RETURNING id, instrument_id, side, reference
 )
 UPDATE trailing_trailingstop s
    SET status = 'active', watermark_id = made.id, updated_at = now()
-  FROM due JOIN made ON made.instrument_id = due.instrument_id AND made.side = due.side
- WHERE s.id = due.id AND s.status = 'pending_activation'
+  FROM due JOIN made USING (instrument_id, side, reference)
+ WHERE s.id = due.id AND s.status || '' = 'pending_activation'
 RETURNING s.id, due.price
 """
 )
-"""A sell activates at or above its activation price, a buy at or below; that price is its best."""
+"""A sell activates at or above its activation price, a buy at or below; that price is its best.
+
+The index is probed with the furthest of all prices, the stop's own reference decides."""
 
 FIND_TRIGGERED = (
     "WITH "
-    + _SIDES
-    + """
-SELECT s.id, obs.price, w.price AS watermark, s.trigger
+    + _OBSERVED
+    + f"""
+SELECT s.id, w.seen, w.price AS watermark, s.trigger
   FROM obs
   CROSS JOIN LATERAL (
-    SELECT id, price FROM trailing_watermark w
-     WHERE w.instrument_id = obs.instrument_id AND w.side = obs.side
+    SELECT * FROM (
+        SELECT id, side, price, {_seen("w")} AS seen FROM trailing_watermark w
+         WHERE w.instrument_id = obs.instrument_id
+    ) w WHERE (side = 'sell' AND seen < price) OR (side = 'buy' AND seen > price)
   ) w
   CROSS JOIN LATERAL (
     SELECT id, w.price * (1 - trail_fraction) AS trigger FROM trailing_trailingstop
-     WHERE watermark_id = w.id AND status = 'active' AND obs.side = 'sell'
-       AND trail_fraction <= 1 - obs.price / w.price + 1e-9
-       AND w.price * (1 - trail_fraction) >= obs.price
+     WHERE watermark_id + 0 = w.id AND w.side = 'sell'
+       AND trail_fraction <= 1 - w.seen / w.price + 1e-9
+       AND w.price * (1 - trail_fraction) >= w.seen
     UNION ALL
     SELECT id, w.price - trail_amount FROM trailing_trailingstop
-     WHERE watermark_id = w.id AND status = 'active' AND obs.side = 'sell'
-       AND trail_amount <= w.price - obs.price
+     WHERE watermark_id + 0 = w.id AND w.side = 'sell'
+       AND trail_amount <= w.price - w.seen
     UNION ALL
     SELECT id, w.price * (1 + trail_fraction) FROM trailing_trailingstop
-     WHERE watermark_id = w.id AND status = 'active' AND obs.side = 'buy'
-       AND trail_fraction <= obs.price / w.price - 1 + 1e-9
-       AND w.price * (1 + trail_fraction) <= obs.price
+     WHERE watermark_id + 0 = w.id AND w.side = 'buy'
+       AND trail_fraction <= w.seen / w.price - 1 + 1e-9
+       AND w.price * (1 + trail_fraction) <= w.seen
     UNION ALL
     SELECT id, w.price + trail_amount FROM trailing_trailingstop
-     WHERE watermark_id = w.id AND status = 'active' AND obs.side = 'buy'
-       AND trail_amount <= obs.price - w.price
+     WHERE watermark_id + 0 = w.id AND w.side = 'buy'
+       AND trail_amount <= w.seen - w.price
   ) s
 """
 )
-"""Range probes on (watermark, trail). A quotient is rounded and a product is exact, so the
-probe by quotient is a hair too wide and the product decides."""
+"""Range probes on (watermark, trail), only where the price has left the watermark for the worse.
+
+A quotient is rounded and a product is exact, so the probe by quotient is a hair too wide and
+the product decides. Only an active stop has a watermark. `+ 0` is in the expression of the index
+that must serve it, and of no other."""
+
+_LEVEL = """
+    SELECT id, {price} AS seen, {level} AS trigger, '{cause}' AS cause
+      FROM trailing_trailingstop
+     WHERE instrument_id + 0 = obs.instrument_id AND side = '{side}'
+       AND is_live AND {level} {reaches} {price}"""
+
+_LEVELS = "\n    UNION ALL".join(
+    _LEVEL.format(side=side, price=price, level=level, cause=cause, reaches=reaches)
+    for side, price, level, cause, reaches in (
+        ("sell", "obs.bid", "stop_price", "floor", ">="),
+        ("buy", "obs.ask", "stop_price", "floor", "<="),
+        ("sell", "obs.bid", "take_profit_price", "take_profit", "<="),
+        ("buy", "obs.ask", "take_profit_price", "take_profit", ">="),
+    )
+)
+
+FIND_LEVELS = (
+    "WITH "
+    + _OBSERVED
+    + f"""
+SELECT s.id, s.seen, s.trigger, s.cause
+  FROM obs CROSS JOIN LATERAL ({_LEVELS}
+  ) s
+"""
+)
+"""Hard floors and take-profits, active from the start, by the price that an exit would get."""
 
 END_TRIGGERED = """
 UPDATE trailing_trailingstop s
    SET status = 'triggered', trade_id = v.trade, final_watermark_price = v.watermark,
-       final_trigger_price = v.trigger, triggered_by_price = v.price,
-       triggered_at = %(now)s, updated_at = %(now)s, watermark_id = NULL
+       final_trigger_price = v.trigger, triggered_by_price = v.price, triggered_by = v.cause,
+       triggered_at = %(now)s, updated_at = %(now)s, watermark_id = NULL, asking_since = NULL
   FROM unnest(%(ids)s::bigint[], %(trades)s::bigint[], %(watermarks)s::numeric[],
-              %(triggers)s::numeric[], %(prices)s::numeric[])
-       AS v(id, trade, watermark, trigger, price)
- WHERE s.id = v.id AND s.status = 'active'
+              %(triggers)s::numeric[], %(prices)s::numeric[], %(causes)s::text[])
+       AS v(id, trade, watermark, trigger, price, cause)
+ WHERE s.id = v.id AND s.is_live
 """
+
+HOLD_BREACHES = """
+UPDATE trailing_trailingstop s
+   SET breached_since = v.since, breach_updates = v.updates, updated_at = now()
+  FROM unnest(%(ids)s::bigint[], %(since)s::timestamptz[], %(updates)s::int[])
+       AS v(id, since, updates)
+ WHERE s.id = v.id
+"""
+
+RESET_BREACHES = (
+    "WITH "
+    + _OBSERVED
+    + f"""
+UPDATE trailing_trailingstop s
+   SET breached_since = NULL, breach_updates = 0, updated_at = now()
+  FROM obs
+ WHERE s.instrument_id + 0 = obs.instrument_id AND s.breached_since IS NOT NULL
+   AND s.is_live AND s.id <> ALL(%(reached)s::bigint[])
+   AND {_seen("s")} IS NOT NULL
+RETURNING s.id, {_seen("s")}
+"""
+)
+"""The price has recovered: what was in breach and is not any more begins anew."""
 
 HOLD_INSTRUMENT = "SELECT id FROM orders_instrument WHERE id = %s FOR SHARE"
 """Keep ticks off one instrument until the commit; any number of holders at once."""
 
 RATCHET = (
     "WITH "
-    + _SIDES
-    + """
+    + _OBSERVED
+    + f"""
 UPDATE trailing_watermark w
-   SET price = obs.price
+   SET price = {_seen("w")}
   FROM obs
- WHERE w.instrument_id = obs.instrument_id AND w.side = obs.side
-   AND ((w.side = 'sell' AND w.price < obs.price) OR (w.side = 'buy' AND w.price > obs.price))
+ WHERE w.instrument_id = obs.instrument_id
+   AND ((w.side = 'sell' AND w.price < {_seen("w")})
+        OR (w.side = 'buy' AND w.price > {_seen("w")}))
 """
 )
 """One row per watermark moves, however many stops share it; it never loosens."""

@@ -4,32 +4,56 @@ The cost does not grow with the number of stops: a price moves the watermarks
 they share, and range probes return only the stops that activate or fire.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import structlog
 from django.db import connection, transaction
-from django.utils import timezone
 
-from orders import planning
 from polytrader.points import point
-from trailing.models import STALE_AFTER, StopEvent, TrailingStop
-from trailing.sql import ACTIVATE, CLAIM, END_TRIGGERED, FIND_TRIGGERED, PIN_THE_PLAN, RATCHET
+from trailing import executable, firing
+from trailing.executable import Depth
+from trailing.firing import Candidate
+from trailing.guards import Sight
+from trailing.models import STALE_AFTER, StopEvent
+from trailing.sql import (
+    ACTIVATE,
+    CLAIM,
+    FIND_LEVELS,
+    FIND_TRIGGERED,
+    LOCK,
+    PIN_THE_PLAN,
+    RATCHET,
+    RESET_BREACHES,
+)
 
 log = structlog.get_logger()
+
+GAP = timedelta(seconds=10)
+"""Longer without an observation, and a trigger may have been passed unseen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """The best prices of one instrument as received at a moment; an empty side is `None`."""
+    """The prices of one instrument as received at a moment; what is not known is `None`.
+
+    `depth` is the book, where a stop of its own quantity needs it.
+    """
 
     instrument_id: int
     bid: Decimal | None
     ask: Decimal | None
     received_at: datetime
+    last: Decimal | None = None
+    depth: Depth | None = None
+
+    @property
+    def spread(self) -> Decimal | None:
+        """Between the best prices; `None` when a side is empty."""
+        return None if self.bid is None or self.ask is None else self.ask - self.bid
 
 
 @dataclass(slots=True)
@@ -40,6 +64,16 @@ class TickResult:
     activated: int = 0
     triggered: int = 0
     order_ids: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What was known of an instrument before the observation that claimed it."""
+
+    bid: Decimal | None
+    ask: Decimal | None
+    last: Decimal | None
+    observed_at: datetime | None
 
 
 def tick(observations: Iterable[Observation]) -> TickResult:
@@ -55,17 +89,31 @@ def tick(observations: Iterable[Observation]) -> TickResult:
     result = TickResult()
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(PIN_THE_PLAN)
-        claimed = _claim(cursor, wanted)
+        before = _claim(cursor, wanted)
+        claimed = [o for o in wanted if o.instrument_id in before]
         result.claimed = len(claimed)
         if claimed:
-            arguments = _arrays(claimed)
-            result.activated = _activate(cursor, arguments)
-            fired = _trigger(cursor, arguments)
-            result.triggered, result.order_ids = _plan_exits(fired)
-            cursor.execute(RATCHET, arguments)
+            _evaluate(cursor, claimed, before, result)
             point("ticked")
     point("tick_committed")
     return result
+
+
+def _evaluate(
+    cursor: Any,
+    claimed: Sequence[Observation],
+    before: Mapping[int, _Before],
+    result: TickResult,
+) -> None:
+    arguments = _arrays(claimed)
+    by_depth = executable.evaluate({o.instrument_id: o.depth for o in claimed if o.depth})
+    result.activated = _activate(cursor, arguments) + by_depth.activated
+    candidates = [*_levels(cursor, arguments), *_triggered(cursor, arguments), *by_depth.candidates]
+    sights = {o.instrument_id: _sight(o, before[o.instrument_id]) for o in claimed}
+    fired = firing.judge_all(candidates, sights)
+    result.triggered, result.order_ids = fired.count, fired.order_ids
+    cursor.execute(RATCHET, arguments)
+    _reset(cursor, arguments, [c.stop_id for c in candidates])
 
 
 def _arrays(observations: Sequence[Observation]) -> dict[str, Any]:
@@ -73,111 +121,61 @@ def _arrays(observations: Sequence[Observation]) -> dict[str, Any]:
         "ids": [o.instrument_id for o in observations],
         "bids": [o.bid for o in observations],
         "asks": [o.ask for o in observations],
+        "lasts": [o.last for o in observations],
         "moments": [o.received_at for o in observations],
     }
 
 
-def _claim(cursor: Any, wanted: Sequence[Observation]) -> list[Observation]:
-    cursor.execute(CLAIM, {**_arrays(wanted), "oldest": STALE_AFTER})
-    won = {row[0] for row in cursor.fetchall()}
-    return [o for o in wanted if o.instrument_id in won]
+def _claim(cursor: Any, wanted: Sequence[Observation]) -> dict[int, _Before]:
+    arguments = {**_arrays(wanted), "oldest": STALE_AFTER}
+    cursor.execute(LOCK, arguments)
+    before = {row[0]: _Before(*row[1:]) for row in cursor.fetchall()}
+    cursor.execute(CLAIM, arguments)
+    return {pk: before[pk] for (pk,) in cursor.fetchall()}
+
+
+def _sight(observation: Observation, before: _Before) -> Sight:
+    is_same = (observation.bid, observation.ask) == (before.bid, before.ask) and (
+        observation.last in (None, before.last)
+    )
+    seen_at = before.observed_at
+    return Sight(
+        at=observation.received_at,
+        spread=observation.spread,
+        is_new_state=not is_same,
+        is_after_gap=seen_at is not None and observation.received_at - seen_at > GAP,
+    )
 
 
 def _activate(cursor: Any, arguments: dict[str, Any]) -> int:
     cursor.execute(ACTIVATE, arguments)
     rows = cursor.fetchall()
-    StopEvent.objects.bulk_create(
-        StopEvent(
-            stop_id=stop_id,
-            kind="activated",
-            price=price,
-            text="the activation price was reached; the best price starts from here",
-        )
-        for stop_id, price in rows
-    )
+    executable.note_activations(rows)
     return len(rows)
 
 
-@dataclass(frozen=True, slots=True)
-class _Fired:
-    stop_id: int
-    price: Decimal
-    watermark: Decimal
-    trigger: Decimal
-
-
-def _trigger(cursor: Any, arguments: dict[str, Any]) -> list[_Fired]:
+def _triggered(cursor: Any, arguments: dict[str, Any]) -> list[Candidate]:
     cursor.execute(FIND_TRIGGERED, arguments)
-    return [_Fired(*row) for row in cursor.fetchall()]
+    return [Candidate(*row) for row in cursor.fetchall()]
 
 
-def _plan_exits(fired: Sequence[_Fired]) -> tuple[int, list[int]]:
-    """End each fired stop and plan its exit; both commit together with the tick.
-
-    Locking the stops waits for a cancel that is under way: whoever it leaves
-    `active` is ours.
-    """
-    if not fired:
-        return 0, []
-    by_id = {f.stop_id: f for f in fired}
-    stops = list(
-        TrailingStop.objects.select_for_update(of=("self",))
-        .filter(pk__in=by_id, status="active")
-        .select_related("instrument")
-        .order_by("pk")
-    )
-    planning.lock_positions([stop.instrument for stop in stops])
-    stops = _largest_first(stops)
-    exits = planning.open_exits(
-        [
-            planning.ExitRequest(
-                stop.instrument,
-                stop.side,
-                stop.quantity,
-                by_id[stop.pk].price,
-                strategy=stop.strategy,
-                mint_after_sell=stop.mint_after_sell,
-            )
-            for stop in stops
-        ]
-    )
-    point("exits_planned")
-    hits = [by_id[stop.pk] for stop in stops]
-    _end(hits, [trade.pk for trade, _ in exits])
-    log.info("stops_triggered", stops=[stop.state_key for stop in stops])
-    return len(stops), [order.pk for _, order in exits if order is not None]
+def _levels(cursor: Any, arguments: dict[str, Any]) -> list[Candidate]:
+    cursor.execute(FIND_LEVELS, arguments)
+    return [
+        Candidate(stop_id, price, None, level, cause)
+        for stop_id, price, level, cause in cursor.fetchall()
+    ]
 
 
-def _largest_first(stops: list[TrailingStop]) -> list[TrailingStop]:
-    """Largest exposure first, so that the worst case is on the wire first."""
-    return sorted(stops, key=lambda s: -(s.quantity or Decimal(10) ** 18) * s.entry_price)
-
-
-def _end(hits: Sequence[_Fired], trade_ids: Sequence[int]) -> None:
-    """Move all fired stops to `triggered` with their trade, watermark and trigger price."""
-    now = timezone.now()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            END_TRIGGERED,
-            {
-                "ids": [hit.stop_id for hit in hits],
-                "trades": list(trade_ids),
-                "watermarks": [hit.watermark for hit in hits],
-                "triggers": [hit.trigger for hit in hits],
-                "prices": [hit.price for hit in hits],
-                "now": now,
-            },
-        )
-        if cursor.rowcount != len(hits):
-            raise RuntimeError("a fired stop left its state under the tick's lock")
+def _reset(cursor: Any, arguments: dict[str, Any], reached: Sequence[int]) -> None:
+    """What was in breach and is not any more begins anew."""
+    cursor.execute(RESET_BREACHES, {**arguments, "reached": list(reached)})
     StopEvent.objects.bulk_create(
         StopEvent(
-            stop_id=hit.stop_id,
-            kind="triggered",
-            price=hit.price,
-            trigger_price=hit.trigger,
-            text="the price reached the trigger; the exit is planned",
-            at=now,
+            stop_id=stop_id,
+            kind="recovered",
+            price=price,
+            text="the price recovered before it was confirmed",
         )
-        for hit in hits
+        for stop_id, price in cursor.fetchall()
     )

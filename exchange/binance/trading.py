@@ -25,6 +25,7 @@ from exchange.binance.records import Records
 from exchange.errors import ExchangeError, OutcomeUnknown, Rejected, Unavailable
 from exchange.types import (
     Acknowledgement,
+    Book,
     InstrumentInfo,
     OpenOrder,
     OrderReport,
@@ -67,6 +68,12 @@ class BinanceExchange:
     def quotes(self, symbols: Iterable[str]) -> Mapping[str, Quote]:
         """Return best bid and ask of many symbols in one request; unknown ones are left out."""
         return self._market_data.quotes(symbols)
+
+    def books(self, symbols: Iterable[str]) -> Mapping[str, Book]:
+        """Raise `Rejected('not_allowed')`: depth and last trades are not read here yet."""
+        raise Rejected(
+            RejectionCode.NOT_ALLOWED, "the books of spot symbols are not read; refer to bid or ask"
+        )
 
     def refresh_balance(self, asset: str) -> None:
         """Nothing to do: its balances are no cache."""

@@ -12,7 +12,7 @@ from exchange.polymarket.failures import Trouble
 from exchange.polymarket.signing import token_number
 from exchange.polymarket.wire import Unreadable, decimal, moment
 from exchange.quantising import QUANTITY_STEP, require_known_tick
-from exchange.types import InstrumentInfo, Quote, RejectionCode
+from exchange.types import Book, InstrumentInfo, Quote, RejectionCode
 
 ROWS_PER_REQUEST = 500
 _BidAsk = tuple[Decimal | None, Decimal | None]
@@ -82,15 +82,32 @@ class MarketData:
             if token in answer
         }
 
+    def books(self, symbols: Iterable[str]) -> dict[str, Book]:
+        """Return whole books with the last trade's price, one request per 500 tokens."""
+        tokens = [token for token in dict.fromkeys(symbols) if token.isascii() and token.isdigit()]
+        found: dict[str, Book] = {}
+        for start in range(0, len(tokens), ROWS_PER_REQUEST):
+            try:
+                rows = self._book_rows(tokens[start : start + ROWS_PER_REQUEST])
+                now = datetime.now(UTC)
+                found |= {str(row["asset_id"]): _book(row, now) for row in rows}
+            except Trouble as trouble:
+                raise trouble.of_reading() from None
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                raise Unavailable(f"Polymarket's books are unreadable: {error}") from None
+        return found
+
+    def _book_rows(self, tokens: Sequence[str]) -> Any:
+        return self._clob.post("/books", [{"token_id": token} for token in tokens])
+
     def _books(self, tokens: Sequence[str]) -> dict[str, _BidAsk]:
-        books = self._clob.post("/books", [{"token_id": token} for token in tokens])
         # never by position: REST sorts asks downwards, the stream's examples upwards
         return {
             str(book["asset_id"]): (
                 max((decimal(level["price"]) for level in book["bids"]), default=None),
                 min((decimal(level["price"]) for level in book["asks"]), default=None),
             )
-            for book in books
+            for book in self._book_rows(tokens)
         }
 
     def instrument(self, symbol: str) -> InstrumentInfo:
@@ -144,6 +161,31 @@ class MarketData:
                 details: Mapping[str, Any] = rows[0]
                 return details
         return {}
+
+
+def _book(row: Mapping[str, Any], now: datetime) -> Book:
+    return Book(
+        symbol=str(row["asset_id"]),
+        bids=_levels(row["bids"], is_bid=True),
+        asks=_levels(row["asks"], is_bid=False),
+        last=_price(row.get("last_trade_price")),
+        received_at=now,
+        told_at=_told_at(row),
+    )
+
+
+def _told_at(row: Mapping[str, Any]) -> int:
+    said = str(row.get("timestamp") or "")
+    return int(said) if said.isascii() and said.isdigit() else 0
+
+
+def _levels(
+    rows: Iterable[Mapping[str, Any]], *, is_bid: bool
+) -> tuple[tuple[Decimal, Decimal], ...]:
+    """Return levels best first; REST and stream sort them differently."""
+    levels = ((decimal(row["price"]), decimal(row["size"])) for row in rows)
+    offered = [level for level in levels if 0 < level[0] < 1 and level[1] > 0]
+    return tuple(sorted(offered, reverse=is_bid))
 
 
 def _price(value: object) -> Decimal | None:

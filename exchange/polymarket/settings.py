@@ -18,18 +18,21 @@ class Endpoints:
     relayer: str = "https://relayer-v2.polymarket.com"
     rpc: str = "https://polygon.drpc.org"
     user_ws: str = "wss://ws-subscriptions-clob.polymarket.com/ws/user"
+    market_ws: str = "wss://ws-subscriptions-clob.polymarket.com/ws/market"
 
     @classmethod
     def paper(cls, base: str) -> "Endpoints":
         """Return the paper exchange's addresses, all of them one local process."""
         base = base.rstrip("/")
+        sockets = f"{base.replace('http', 'ws', 1)}/ws"
         return cls(
             clob=base,
             gamma=base,
             data=base,
             relayer=base,
             rpc=f"{base}/rpc",
-            user_ws=f"{base.replace('http', 'ws', 1)}/ws/user",
+            user_ws=f"{sockets}/user",
+            market_ws=f"{sockets}/market",
         )
 
 

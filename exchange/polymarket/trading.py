@@ -19,6 +19,7 @@ from exchange.polymarket.wallets import Wallet, wallet_of
 from exchange.quantising import whole_units
 from exchange.types import (
     Acknowledgement,
+    Book,
     InstrumentInfo,
     OpenOrder,
     OrderReport,
@@ -64,6 +65,10 @@ class PolymarketExchange:
     def quotes(self, symbols: Iterable[str]) -> Mapping[str, Quote]:
         """Return best prices, one request per 500 tokens."""
         return self._market_data.quotes(symbols)
+
+    def books(self, symbols: Iterable[str]) -> Mapping[str, Book]:
+        """Return whole books with the last trade's price, one request per 500 tokens."""
+        return self._market_data.books(symbols)
 
     def log_in(self) -> None:
         """Load the client, the wallet and the credentials before the first order needs them."""

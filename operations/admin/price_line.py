@@ -47,7 +47,7 @@ def prices_of(stop: TrailingStop) -> dict[str, Decimal]:
         "activation": stop.activation_price if stop.status == "pending_activation" else None,
         "best": stop.watermark_price,
         "trigger": stop.current_trigger_price,
-        "last": stop.instrument.price_for(stop.side) if stop.is_watched else None,
+        "last": stop.last_price if stop.is_watched else None,
         "triggered by": stop.triggered_by_price,
     }
     return {name: price for name, price in found.items() if price is not None}

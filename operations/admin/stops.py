@@ -17,7 +17,7 @@ from operations.admin.looking import Looking, Table, table
 from operations.admin.price_line import draw, prices_of
 from orders.models import Fill, Leg, Order
 from polytrader.numbers import plain
-from trailing.creating import cancel
+from trailing.ending import cancel
 from trailing.models import StopEvent, TrailingStop
 
 
@@ -83,7 +83,7 @@ class TrailingStopAdmin(Looking):
     @display(description="last price")
     def last_price(self, stop: TrailingStop) -> str:
         """The last evaluated price of its side."""
-        return number(stop.instrument.price_for(stop.side))
+        return number(stop.last_price)
 
     @display(description="trigger")
     def trigger(self, stop: TrailingStop) -> str:
@@ -98,7 +98,7 @@ class TrailingStopAdmin(Looking):
     @display(description="distance")
     def distance(self, stop: TrailingStop) -> str:
         """From the last price to the trigger, in percent, with a bar while it is watched."""
-        price = stop.instrument.price_for(stop.side)
+        price = stop.last_price
         if price is None or not stop.is_watched or price == 0:
             return NOTHING
         percent = abs(price - stop.current_trigger_price) / price * 100

@@ -38,6 +38,7 @@ class Instrument(Row):
     is_closed = models.BooleanField(default=False)
     bid = ExactDecimalField(null=True, blank=True)
     ask = ExactDecimalField(null=True, blank=True)
+    last = ExactDecimalField(null=True, blank=True)
     observed_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
@@ -45,9 +46,20 @@ class Instrument(Row):
             return f"{self.question} [{self.outcome}]"
         return self.symbol
 
-    def price_for(self, side: str) -> Decimal | None:
-        """The price a stop of this side refers to: best bid for sells, best ask for buys."""
-        return self.bid if side == "sell" else self.ask
+    @property
+    def spread(self) -> Decimal | None:
+        """Between the best prices; `None` when a side is empty."""
+        return None if self.bid is None or self.ask is None else self.ask - self.bid
+
+    def price_of(self, reference: str, side: str) -> Decimal | None:
+        """The price a stop refers to; of `executable`, which depends on a quantity, the best one."""
+        if reference == "mid":
+            return None if self.bid is None or self.ask is None else (self.bid + self.ask) / 2
+        if reference == "last":
+            return self.last
+        if reference == "executable":
+            reference = "bid" if side == "sell" else "ask"
+        return self.bid if reference == "bid" else self.ask
 
 
 class VenueState(models.Model):

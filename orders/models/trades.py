@@ -54,6 +54,9 @@ class Leg(Row):
     side = models.CharField(max_length=4, choices=SIDES)
     quantity = ExactDecimalField()
     price = ExactDecimalField(null=True, blank=True)
+    worst_price = ExactDecimalField(
+        null=True, blank=True, help_text="how far an exit may follow the market"
+    )
     order_type = models.CharField(max_length=4, default="FAK")
     post_only = models.BooleanField(default=False)
     expires_at = models.DateTimeField(null=True, blank=True)

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -240,7 +241,7 @@ def test_the_logs_are_read_in_pieces_that_free_nodes_take(venue: Stub, scanned, 
     assert pieces == [(900, 1399), (1400, 1899), (1900, 2000)]
 
 
-def batch(body: object) -> list[dict]:
+def batch(body: Any) -> list[dict[str, Any]]:
     """The questions for logs in a request."""
     rows = body if isinstance(body, list) else [body]
     return [row for row in rows if row["method"] == "eth_getLogs"]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchange.guarded import Guarded
 from exchange.limits import Bucket, Charge, Limiter, binance, polymarket, window
 from exchange.sharing import Shared
 
@@ -192,3 +193,10 @@ def test_a_redis_that_has_forgotten_the_script_is_told_it_again():
     shared._client.get().script_flush()
     assert limiter.take("post", now=100.0) > 0
     assert not shared.is_away
+
+
+@pytest.mark.parametrize("operations", [polymarket(40, 60), binance()])
+def test_every_call_that_a_guarded_venue_admits_has_its_cost(operations):
+    uncounted = {"sign", "log_in"}
+    calls = {name for name in vars(Guarded) if not name.startswith("_")} - {"largest_batch"}
+    assert calls - uncounted == set(operations)

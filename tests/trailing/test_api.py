@@ -10,7 +10,7 @@ from django.utils import timezone
 from orders.models import Instrument, Order
 from tests.rows import Api, a_stop, an_instrument, seen
 from tests.trailing.test_tick import in_threads
-from trailing import creating
+from trailing import ending
 from trailing.maths import Trail
 from trailing.models import TrailingStop
 from trailing.tick import tick
@@ -261,7 +261,7 @@ def test_cancel_against_trigger_200_times_exactly_one_wins():
 
         def act(index: int, stop: TrailingStop = stop, at: Any = at) -> bool:
             if index == 0:
-                return creating.cancel(TrailingStop.objects.get(pk=stop.pk))
+                return ending.cancel(TrailingStop.objects.get(pk=stop.pk))
             return tick([seen(instrument, "0.40", at)]).triggered == 1
 
         cancelled, triggered = in_threads(2, act)

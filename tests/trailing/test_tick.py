@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orders.models import Order
-from tests.rows import a_stop, an_instrument, moments, seen
+from tests.rows import a_stop, a_watermark, an_instrument, moments, seen
 from tests.trailing.test_maths import trails
 from tests.trailing.vectors import VECTORS, Vector
 from trailing import monitor
@@ -49,10 +49,7 @@ def test_the_tick_agrees_with_published_examples(vector: Vector):
 def test_sql_and_the_pure_arithmetic_agree_on_every_path(stops, path, activation):
     TrailingStop.objects.all().delete()
     instrument = an_instrument()
-    shared = {
-        side: Watermark.objects.create(instrument=instrument, side=side, price=path[0])
-        for side in ("sell", "buy")
-    }
+    shared = {side: a_watermark(instrument, side, path[0]) for side in ("sell", "buy")}
     rows, states = [], []
     for trail, side in stops:
         rows.append(
@@ -79,7 +76,7 @@ def test_sql_and_the_pure_arithmetic_agree_on_every_path(stops, path, activation
 @pytest.mark.django_db
 def test_many_stops_share_one_watermark_row_and_a_price_moves_it_once():
     instrument = an_instrument()
-    mark = Watermark.objects.create(instrument=instrument, side="sell", price=Decimal("0.50"))
+    mark = a_watermark(instrument, "sell", "0.50")
     for _ in range(20):
         a_stop(instrument, TEN_PERCENT, "0.50", watermark=mark)
     tick([seen(instrument, "0.60")])
@@ -92,7 +89,7 @@ def test_many_stops_share_one_watermark_row_and_a_price_moves_it_once():
 def test_a_stop_left_behind_by_its_neighbours_trigger_goes_on_trailing():
     """Two stops share a watermark; the tight one fires, the wide one follows the same row on."""
     instrument = an_instrument()
-    mark = Watermark.objects.create(instrument=instrument, side="sell", price=Decimal("0.50"))
+    mark = a_watermark(instrument, "sell", "0.50")
     tight = a_stop(instrument, Trail(amount=Decimal("0.03")), "0.50", watermark=mark)
     wide = a_stop(instrument, Trail(amount=Decimal("0.10")), "0.50", watermark=mark)
     for price, at in zip(["0.60", "0.57", "0.70", "0.61", "0.60"], moments(5), strict=True):
@@ -242,4 +239,4 @@ def test_without_the_conditions_two_sweeps_do_place_two_orders(monkeypatch):
 
     assert sum(in_threads(2, careless)) == 2
     assert Order.objects.filter(instrument=instrument).count() == 2
-    assert "s.status = 'active'" in END_TRIGGERED
+    assert "s.is_live" in END_TRIGGERED

@@ -1,0 +1,66 @@
+"""Observations that wait for the next tick, conflated when it takes them, bounded meanwhile."""
+
+import threading
+from collections.abc import Iterable, Mapping
+
+from trailing.conflating import bounded, rounds, turning_points
+from trailing.tick import Observation
+
+MOST = 128
+"""So many of one instrument wait at most."""
+
+
+class Waiting:
+    """A queue per instrument. Anybody puts, one thread takes."""
+
+    def __init__(self) -> None:
+        self._queues: dict[int, list[Observation]] = {}
+        self._taken: dict[int, Observation] = {}
+        self._updates: Mapping[int, int] = {}
+        self._something = threading.Condition()
+        self._is_over = False
+
+    def expect(self, updates: Mapping[int, int]) -> None:
+        """Say of each watched instrument how many book states its stops wait for at most."""
+        with self._something:
+            self._updates = updates
+            self._taken = {key: seen for key, seen in self._taken.items() if key in updates}
+
+    def put(self, seen: Iterable[Observation]) -> None:
+        """Add observations, each younger than those of its instrument before."""
+        with self._something:
+            for each in seen:
+                queue = self._queues.setdefault(each.instrument_id, [])
+                queue.append(each)
+                if len(queue) > MOST:
+                    self._queues[each.instrument_id] = self._squeezed(queue)
+            self._something.notify()
+
+    def take(self, timeout: float) -> list[list[Observation]]:
+        """Wait for something and take all of it, as rounds of one observation per instrument."""
+        with self._something:
+            self._something.wait_for(lambda: self._queues or self._is_over, timeout)
+            queues, self._queues = self._queues, {}
+            points = [self._conflated(queue) for queue in queues.values()]
+            self._taken |= {queue[-1].instrument_id: queue[-1] for queue in points}
+        return list(rounds(points))
+
+    def give_back(self, seen: Iterable[Observation]) -> None:
+        """Put what could not be evaluated before what has come since."""
+        with self._something:
+            for each in reversed(list(seen)):
+                self._queues.setdefault(each.instrument_id, []).insert(0, each)
+                self._taken.pop(each.instrument_id, None)
+
+    def end(self) -> None:
+        """Wake up whoever takes; there is no more to come."""
+        with self._something:
+            self._is_over = True
+            self._something.notify_all()
+
+    def _conflated(self, queue: list[Observation]) -> list[Observation]:
+        key = queue[0].instrument_id
+        return turning_points(queue, self._updates.get(key, 1), self._taken.get(key))
+
+    def _squeezed(self, queue: list[Observation]) -> list[Observation]:
+        return bounded(self._conflated(queue), MOST // 2)
