@@ -30,11 +30,11 @@ def request_redemptions() -> int:
         return 0
     requested = 0
     for instrument, held in _due()[:AT_ONCE]:
-        _note_checked(instrument.condition_id)  # the next round begins with another
         try:
             payouts = minter().payouts(instrument.condition_id)
         except (ExchangeError, ValueError) as error:
             log.warning("resolution_unknown", condition=instrument.condition_id, error=str(error))
+            _ask_again_soon(instrument.condition_id)
             continue
         note_payouts(instrument.condition_id, payouts)
         if payouts is not None:
@@ -43,10 +43,10 @@ def request_redemptions() -> int:
     return requested
 
 
-def _note_checked(condition_id: str) -> None:
-    Resolution.objects.update_or_create(
-        condition_id=condition_id, defaults={"checked_at": timezone.now()}
-    )
+def _ask_again_soon(condition_id: str) -> None:
+    """A market that cannot be asked about lets the others go first."""
+    at = timezone.now() - CHECKED_FOR + ENDED_CHECKED_FOR
+    Resolution.objects.update_or_create(condition_id=condition_id, defaults={"checked_at": at})
 
 
 def _due() -> list[tuple[Instrument, Decimal]]:

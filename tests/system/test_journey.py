@@ -78,7 +78,7 @@ def test_stops_follow_sell_settle_and_mint_again_in_every_kind_of_market(system)
         events = system.get(f"/api/trailing-stops/{key}/events")["results"]
         told = [(e["kind"], e["price"]) for e in events]
         assert told[0][0] == "created"
-        assert told[1:] == [("activated", "0.52"), ("triggered", "0.55")]
+        assert told[1:] == [("activated", "0.52"), ("breached", "0.55"), ("triggered", "0.55")]
     (fee,) = system.rows("SELECT sum(fee) AS paid FROM orders_fill WHERE fee > 0")
     assert fee["paid"] > 0
     assert_nothing_came_from_outside(system)

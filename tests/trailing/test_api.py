@@ -151,7 +151,16 @@ BAD = [
     ("entryPrice", 1),
     ("entryPrice", "1.5"),
     ("activationPrice", 2),
-    ("stopPrice", "0.30"),
+    ("stopPrice", "0.60"),  # above the entry price
+    ("takeProfitPrice", "0.40"),  # below it
+    ("takeProfitPrice", 1),
+    ("triggerBy", "nothing"),
+    ("confirmUpdates", 0),
+    ("confirmMs", 60_001),
+    ("maxSpread", 0),
+    ("maxSlippage", "-0.1"),
+    ("gapPolicy", "guess"),
+    ("expiresAt", "2020-01-01T00:00:00Z"),
     ("quanttity", 10),
 ]
 
