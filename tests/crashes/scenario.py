@@ -324,9 +324,11 @@ class Play:
         requesting.retry_failed()
 
     def has_acted(self) -> bool:
-        """Whether all of that is done."""
+        """Whether all of that is done, and a resolved market was noticed."""
         wanted = len(self.scenario.deals) + bool(self.scenario.rest)
         if len(self._answered) < wanted:
+            return False
+        if self.scenario.resolves and not Mint.objects.filter(kind="redeem").exists():
             return False
         return not Mint.objects.filter(status="failed").exclude(cause="surplus").exists()
 
