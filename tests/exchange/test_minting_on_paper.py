@@ -79,6 +79,19 @@ def settled(minter: Minter, signed: SignedTransaction, transaction_id: str) -> T
     return wait_until(final)
 
 
+def taken(minter: Minter, signed: SignedTransaction) -> str:
+    """Submit as the queue does: again while the relayer has the wallet's last one in its books."""
+    return wait_until(lambda: submitted(minter, signed))
+
+
+def submitted(minter: Minter, signed: SignedTransaction) -> str:
+    """The transaction's id, or nothing while the wallet is busy."""
+    try:
+        return minter.submit(signed)
+    except Unavailable:
+        return ""
+
+
 def convert(minter: Minter, wanted: Conversion) -> TransactionReport:
     """Approve what is missing, and convert."""
     missing = minter.missing_approval(wanted)
@@ -86,12 +99,12 @@ def convert(minter: Minter, wanted: Conversion) -> TransactionReport:
         approve(minter, missing)
         missing = minter.missing_approval(wanted)
     signed = minter.sign(wanted, minter.next_nonce(), missing)
-    return settled(minter, signed, minter.submit(signed))
+    return settled(minter, signed, taken(minter, signed))
 
 
 def approve(minter: Minter, missing: Approval) -> None:
     signed = minter.sign_approval(missing, minter.next_nonce())
-    assert settled(minter, signed, minter.submit(signed)).status == "confirmed"
+    assert settled(minter, signed, taken(minter, signed)).status == "confirmed"
 
 
 @pytest.mark.parametrize("neg_risk", [False, True])
@@ -153,7 +166,7 @@ def test_a_failure_keeps_the_nonce_of_a_safe_alone_and_the_next_one_converts(pap
     before, nonce = minter.held(market["tokenIds"]), minter.next_nonce()
     paper.fault("split", "settlement_fails")
     signed = minter.sign(split, nonce, missing)
-    report = settled(minter, signed, minter.submit(signed))
+    report = settled(minter, signed, taken(minter, signed))
     is_safe = wallet == WALLETS["safe"]
     assert (report.status, report.moved) == ("open" if is_safe else "reverted", {})
     assert minter.held(market["tokenIds"]) == before
@@ -170,11 +183,11 @@ def test_of_two_versions_with_one_nonce_one_converts_and_is_found(paper, minter,
     missing, nonce = minter.missing_approval(split), minter.next_nonce()
     paper.fault("split", "settlement_fails")
     first = minter.sign(split, nonce, missing)
-    failed = settled(minter, first, minter.submit(first))
+    failed = settled(minter, first, taken(minter, first))
     assert failed.status == "open"
     second = minter.sign(conversion(market, "split", "6"), nonce, minter.missing_approval(split))
     # the relayer is done with the first one; somebody else sends its bytes again
-    again = wait_until(lambda: submitted(minter, first))
+    again = taken(minter, first)
     assert settled(minter, first, again).status == "confirmed"
     with pytest.raises(Rejected) as refused:
         minter.submit(second)
@@ -182,14 +195,6 @@ def test_of_two_versions_with_one_nonce_one_converts_and_is_found(paper, minter,
     report = minter.find([first, second], failed.transaction_id)
     assert (report.status, report.transaction_id) == ("confirmed", again)
     assert report.moved["collateral"] == Decimal(-5)
-
-
-def submitted(minter: Minter, signed: SignedTransaction) -> str:
-    """The transaction's id, or nothing while the wallet is busy."""
-    try:
-        return minter.submit(signed)
-    except Unavailable:
-        return ""
 
 
 @pytest.mark.parametrize("neg_risk", [False, True])
