@@ -122,12 +122,8 @@ def _reverted(
     row: Transaction, who: Minter, signed: list[SignedTransaction], report: TransactionReport
 ) -> None:
     """It failed on the chain, unless the same bytes went through under another hash."""
-    done = [] if who.approves_apart else [e for e in _effects(row, who) if not _is_anothers(row, e)]
-    if done:
-        booking.confirm(row, done[0])
-        _tell_the_venue(row)
-        return
-    booking.revert(row, report, f"it failed on the chain: {report.message or 'reverted'}")
+    if who.approves_apart or not _is_in_the_logs(row, who):
+        booking.revert(row, report, f"it failed on the chain: {report.message or 'reverted'}")
 
 
 def _replaced(
@@ -150,12 +146,18 @@ def _doubt(row: Transaction, who: Minter, reason: str, *, then: Then) -> None:
         row.note_under_way(doubted_at=now)
     if row.doubted_at is None or now < row.doubted_at + DOUBT_FOR:
         return
-    done = [one for one in _effects(row, who) if not _is_anothers(row, one)]
-    if done:
-        booking.confirm(row, done[0])
-        _tell_the_venue(row)
-    else:
+    if not _is_in_the_logs(row, who):
         booking.fail(row, reason, then=then)
+
+
+def _is_in_the_logs(row: Transaction, who: Minter) -> bool:
+    """Whether the chain shows it done, by no other row of ours: then it is booked."""
+    done = [one for one in _effects(row, who) if not _is_anothers(row, one)]
+    if not done:
+        return False
+    booking.confirm(row, done[0])
+    _tell_the_venue(row)
+    return True
 
 
 def _effects(row: Transaction, who: Minter) -> list[TransactionReport]:

@@ -70,6 +70,8 @@ def _judge_refusal(row: Transaction, who: Minter, refusal: Rejected) -> None:
     nonce is used or its deadline has passed. One that a person must see to can often not
     be looked up either (a wrong key): without a doubt it was not taken (`Minter.submit`).
     """
+    if refusal.code == RejectionCode.EXPIRATION:
+        return  # too late by the relayer's clock: once it is by the chain's, the look-up says so
     if refusal.code not in A_PERSONS and not _is_not_there(row, who):
         return
     with transaction.atomic():

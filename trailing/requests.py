@@ -1,7 +1,7 @@
 """Reading a request for a stop: each field checked in itself, then against the market and the wallet."""
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, cast
@@ -131,8 +131,6 @@ def read_options(body: Body) -> Options:
 
 def with_confirmation(body: Body, options: Options, instrument: Instrument) -> Options:
     """The same with the default confirmation of its venue, unless one was given."""
-    from dataclasses import replace
-
     is_given = body.has("confirmUpdates") or body.has("confirmMs")
     if is_given or instrument.venue != "polymarket":
         return options

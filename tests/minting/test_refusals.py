@@ -189,3 +189,17 @@ def test_more_than_one_may_be_retried_and_each_is_done_once(
     drained(paper)
     assert sum(Decimal(amount) for _, amount in splits(paper)) == 40
     assert_our_rows_equal_the_exchange(paper)
+
+
+def test_a_deadline_that_has_passed_for_the_relayer_alone_fails_no_job(
+    paper: PaperProcess, paper_token: Instrument
+):
+    """Until it has passed by the chain's clock the same bytes may still be taken."""
+    job = a_request(paper_token, "5")
+    paper.fault("split", "reject:batch deadline has passed")
+    draining.drain()
+    job.refresh_from_db()
+    assert (job.status, Transaction.objects.get().status) == ("sent", "sent")
+    drained(paper)
+    assert [split["amount"] for split in paper.ledger()["splits"]] == ["5"]
+    assert Transaction.objects.count() == 1
