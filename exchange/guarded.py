@@ -92,8 +92,8 @@ class Guarded:
     def books(self, symbols: Iterable[str]) -> Mapping[str, Book]:
         """Whole books, urgent."""
         symbols = list(symbols)
-        requests = math.ceil(len(symbols) / SYMBOLS_PER_REQUEST)
-        return self._ask("books", lambda: self._exchange.books(symbols), requests, urgent=True)
+        ask = self._exchange.books
+        return self._ask("books", lambda: ask(symbols), len(symbols), urgent=True)
 
     def find_order(self, order_id: str) -> OrderReport | None:
         """Look an order up, urgent."""

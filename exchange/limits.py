@@ -48,8 +48,8 @@ def polymarket(orders_per_second: int, orders_burst: int) -> Operations:
     """Name what each call costs at Polymarket, by IP address and by signer.
 
     Sources: docs.polymarket.com rate-limits and trading-rate-limits pages (September 2026).
-    Cancels have twice the room of orders in every tier. Units of cost are orders or, in
-    `quotes`, `books` and `trades`, requests.
+    Cancels have twice the room of orders in every tier. Units of cost are orders, in
+    `quotes` and `trades` requests, in `books` symbols, of which one request takes 500.
     """
     clob, books = window("clob", 9_000, 10), window("books", 500, 10)
     orders = Bucket("signer orders", orders_per_second, orders_burst)
@@ -82,7 +82,7 @@ def polymarket(orders_per_second: int, orders_burst: int) -> Operations:
             Charge(clob, 1),
         ),
         "quotes": (Charge(books, 0, 1), Charge(clob, 0, 1)),
-        "books": (Charge(books, 0, 1), Charge(clob, 0, 1)),
+        "books": (Charge(books, 1, 1 / 500), Charge(clob, 1, 1 / 500)),
         "instrument": (Charge(clob, 3),),
         "find_order": (Charge(ledger, 1), Charge(clob, 1)),
         "open_orders": (Charge(open_orders, 1), Charge(ledger, 1), Charge(clob, 1)),
@@ -113,7 +113,7 @@ def binance() -> Operations:
         "cancel": (Charge(weight, 1),),
         "cancel_many": (Charge(weight, 0, 1),),
         "quotes": (Charge(weight, 0, 4),),
-        "books": (),
+        "books": (Charge(weight, 4, 5),),
         "instrument": (Charge(weight, 20),),
         "find_order": (Charge(weight, 4),),
         "open_orders": (Charge(weight, 80),),

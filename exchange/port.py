@@ -40,9 +40,9 @@ class Exchange(Protocol):
         """Best prices of many instruments, one request per 500; unknown ones are left out."""
 
     def books(self, symbols: Iterable[str]) -> Mapping[str, Book]:
-        """Whole books with the last trade's price; unknown instruments are left out.
+        """Whole books (spot: the best hundred levels) with the last trade's price.
 
-        Raises `Rejected('not_allowed')` where the adapter does not offer it.
+        Unknown instruments are left out.
         """
 
     def log_in(self) -> None:

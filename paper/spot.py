@@ -20,6 +20,8 @@ from paper.state import Paper
 from paper.store import Row
 
 ONE = 10**SPOT_DECIMALS
+LARGEST_ORDER = 9_000 * ONE
+"""As much as one order may be is there at the touch, always anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def _amount(query: Mapping[str, str], name: str) -> int:
 
 
 def _check_filters(symbol: Symbol, limit: int, quantity: int) -> None:
-    if quantity < symbol.lot or quantity % symbol.lot or quantity > 9_000 * ONE:
+    if quantity < symbol.lot or quantity % symbol.lot or quantity > LARGEST_ORDER:
         raise SpotRefused(-1013, "Filter failure: LOT_SIZE")
     if limit < symbol.tick or limit % symbol.tick:
         raise SpotRefused(-1013, "Filter failure: PRICE_FILTER")
@@ -240,7 +242,7 @@ def show_symbol(symbol: Symbol) -> dict[str, object]:
         "filters": [
             {"filterType": "PRICE_FILTER", "minPrice": full(symbol.tick),
              "maxPrice": full(10**6 * ONE), "tickSize": full(symbol.tick)},
-            {"filterType": "LOT_SIZE", "minQty": full(symbol.lot), "maxQty": full(9_000 * ONE),
+            {"filterType": "LOT_SIZE", "minQty": full(symbol.lot), "maxQty": full(LARGEST_ORDER),
              "stepSize": full(symbol.lot)},
             {"filterType": "NOTIONAL", "minNotional": full(symbol.least_notional),
              "applyMinToMarket": True, "maxNotional": full(9 * 10**6 * ONE),

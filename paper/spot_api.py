@@ -96,12 +96,26 @@ async def book_ticker(request: web.Request) -> web.Response:
     rows = []
     for symbol in symbols:
         bid, ask = spot.touch(state(request), symbol)
-        size = spot.full(1_000 * spot.ONE)
+        size = spot.full(spot.LARGEST_ORDER)
         rows.append(
             {"symbol": symbol.name, "bidPrice": spot.full(bid), "bidQty": size,
              "askPrice": spot.full(ask), "askQty": size}
         )  # fmt: skip
     return answer(rows[0] if single else rows)
+
+
+@routes.get("/api/v3/depth")
+async def depth(request: web.Request) -> web.Response:
+    symbol = spot.symbol_named(request.query.get("symbol"))
+    bid, ask = spot.touch(state(request), symbol)
+    size = spot.full(spot.LARGEST_ORDER)
+    return answer(
+        {
+            "lastUpdateId": now_ms(),
+            "bids": [[spot.full(bid), size]],
+            "asks": [[spot.full(ask), size]],
+        }
+    )
 
 
 @routes.get("/api/v3/ticker/price")

@@ -31,6 +31,9 @@ CAUSES = ("trail", "floor", "take_profit", "person")
 REFERENCES = ("bid", "ask", "mid", "last", "executable")
 """What a stop may refer to; `executable` depends on its own quantity."""
 
+WHOLE_BOOK = ("last", "executable")
+"""References that best prices do not tell: the book is asked for, with its last trade."""
+
 
 class Watermark(models.Model):
     """The best price that any number of stops of one instrument, side and reference have seen.

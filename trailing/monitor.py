@@ -44,7 +44,11 @@ LEFT_TO_THE_STREAM = timedelta(seconds=1)
 PATIENCE = 1.5
 """Seconds that a sweep waits for the prices of a slow venue."""
 
-_asked: dict[str, Future[Sequence[Quote | Book]]] = {}
+Prices = Sequence[Quote | Book]
+
+_asked: dict[tuple[str, bool], Future[Prices]] = {}
+"""What a venue has not answered yet, by its name and whether whole books were asked for."""
+
 _last_sweep = threading.Event()
 _sweep_lock = threading.Lock()
 _fetchers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="quotes")
@@ -143,36 +147,46 @@ def _judge_held() -> int:
     return fired.count
 
 
-def _answers(watched: Sequence[Instrument], whole: set[str]) -> Iterator[Sequence[Quote | Book]]:
+def _answers(watched: Sequence[Instrument], whole: set[str]) -> Iterator[Prices]:
     """Ask every venue at once and give each answer as it comes.
 
     A venue slower than a moment is left to itself: its answer is taken by a later
     sweep, and the others' stops do not wait for it.
     """
-    for name in {i.venue for i in watched} - _asked.keys():
-        symbols = [i.symbol for i in watched if i.venue == name]
-        _asked[name] = _fetchers.submit(_prices_of, name, symbols, whole)
-    names = {future: name for name, future in _asked.items()}
+    wanted: dict[tuple[str, bool], list[str]] = {}
+    for instrument in watched:
+        wanted.setdefault((instrument.venue, instrument.symbol in whole), []).append(
+            instrument.symbol
+        )
+    for key in wanted.keys() - _asked.keys():
+        ask = _books_of if key[1] else _quotes_of
+        _asked[key] = _fetchers.submit(ask, key[0], wanted[key])
+    keys = {future: key for key, future in _asked.items()}
     try:
-        for future in as_completed(names, timeout=PATIENCE):
-            del _asked[names[future]]
+        for future in as_completed(keys, timeout=PATIENCE):
+            del _asked[keys[future]]
             try:
                 yield future.result()
             except ExchangeError as error:
-                log.warning("no_prices", venue=names[future], error=str(error))
+                log.warning("no_prices", venue=keys[future][0], error=str(error))
     except TimeoutError:
-        log.warning("venue_is_slow", venues=sorted(_asked))
+        log.warning("venue_is_slow", venues=sorted({name for name, _ in _asked}))
 
 
-def _prices_of(name: str, symbols: list[str], whole: set[str]) -> Sequence[Quote | Book]:
-    """Best prices, and whole books where a stop refers to the depth or to the last trade."""
-    exchange = venue(name)
-    best = [symbol for symbol in symbols if symbol not in whole]
-    deep = [symbol for symbol in symbols if symbol in whole]
-    prices: list[Quote | Book] = list(exchange.quotes(best).values()) if best else []
-    if deep:
-        prices += exchange.books(deep).values()
-    return prices
+def _quotes_of(name: str, symbols: list[str]) -> Prices:
+    return list(venue(name).quotes(symbols).values())
+
+
+def _books_of(name: str, symbols: list[str]) -> Prices:
+    """Whole books, where a stop refers to the depth or to the last trade.
+
+    Best prices where books are not to be had: the other stops of these symbols need no more.
+    """
+    try:
+        return list(venue(name).books(symbols).values())
+    except ExchangeError as error:
+        log.warning("no_books", venue=name, error=str(error))
+        return _quotes_of(name, symbols)
 
 
 def _evaluate_safely(

@@ -14,9 +14,10 @@ from orders.models import Instrument
 from orders.venues import venue_of
 from polytrader.fields import Body
 from polytrader.numbers import plain
+from trailing.executable import executable_price
 from trailing.guards import GAP_POLICIES
 from trailing.maths import Side, Trail, trigger_price
-from trailing.models import REFERENCES, is_fresh
+from trailing.models import REFERENCES, WHOLE_BOOK, is_fresh
 
 TRAILS = ("trailingPercent", "trailingAmount", "trailingTicks")
 CONFIRM_UPDATES = 2
@@ -84,7 +85,8 @@ def read_request(data: Any) -> StopRequest:
     body.check()
     assert instrument is not None
     if entry_price is None:
-        entry_price = _current_price(body, instrument, reference, side)
+        wanted_now = quantity if isinstance(quantity, Decimal) else None
+        entry_price = _current_price(body, instrument, reference, side, wanted_now)
     trail = trail_of(percent, amount, ticks, instrument)
     warnings = check_trail(body, instrument, side, trail, entry_price)
     check_prices(body, instrument, {"entryPrice": entry_price, "activationPrice": activation_price})
@@ -181,22 +183,41 @@ def _read_instrument(body: Body, symbol: str) -> Instrument | None:
     return instrument
 
 
-def _current_price(body: Body, instrument: Instrument, reference: str, side: Side) -> Decimal:
+def _current_price(
+    body: Body, instrument: Instrument, reference: str, side: Side, quantity: Decimal | None
+) -> Decimal:
     price = fresh_price(instrument, reference, side)
-    if price is None:
+    if price is None and reference in WHOLE_BOOK:
+        price = _price_in_the_book(instrument, reference, side, quantity)
+    elif price is None:
         quote = venue_of(instrument).quotes([instrument.symbol]).get(instrument.symbol)
         if quote is not None:
-            seen = Instrument(bid=quote.bid, ask=quote.ask)
-            price = seen.price_of(reference, side)
+            price = Instrument(bid=quote.bid, ask=quote.ask).price_of(reference, side)
     if price is None:
         body.complain("entryPrice", f"there is no {reference} price in the book now; give one")
         body.check()
     return cast(Decimal, price)
 
 
+def _price_in_the_book(
+    instrument: Instrument, reference: str, side: Side, quantity: Decimal | None
+) -> Decimal | None:
+    """The last trade's price, or what so much (`None`: all that is held) would get now."""
+    book = venue_of(instrument).books([instrument.symbol]).get(instrument.symbol)
+    if book is None or reference == "last":
+        return None if book is None else book.last
+    if quantity is None:
+        balances.opened(instrument.base_asset, instrument.venue)
+        quantity = balances.held(instrument.base_asset)
+    return executable_price(book.bids if side == "sell" else book.asks, quantity)
+
+
 def fresh_price(instrument: Instrument, reference: str, side: str) -> Decimal | None:
-    """The last evaluated price of a reference, if it is not stale."""
-    if not is_fresh(instrument.observed_at, timezone.now()):
+    """The last evaluated price of a reference, if it is not stale.
+
+    `None` for `executable`, too: the best price says nothing of what a quantity would get.
+    """
+    if reference == "executable" or not is_fresh(instrument.observed_at, timezone.now()):
         return None
     return instrument.price_of(reference, side)
 

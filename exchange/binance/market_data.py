@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from exchange.binance import wire
 from exchange.binance.client import BinanceClient, Trouble
 from exchange.errors import Unavailable
-from exchange.types import InstrumentInfo, Quote
+from exchange.types import Book, InstrumentInfo, Quote
 
 T = TypeVar("T")
 _SYMBOLS_IN_ADDRESS = 100
 _UNKNOWN_SYMBOL = -1121
+_LEVELS = 100
+"""Of each side of a book: the most that weighs 5, 500 weigh 25 (spot REST API, order book)."""
 
 
 class MarketData:
@@ -33,7 +36,8 @@ class MarketData:
         wanted = list(dict.fromkeys(symbols))
         if not wanted:
             return {}
-        rows, now = self._tickers(wanted), datetime.now(UTC)
+        rows = self._tickers("/api/v3/ticker/bookTicker", wanted)
+        now = datetime.now(UTC)
         return readable(
             "answer about prices",
             lambda: {
@@ -41,22 +45,47 @@ class MarketData:
             },
         )
 
+    def books(self, symbols: Iterable[str]) -> Mapping[str, Book]:
+        """Return the best hundred levels of each side and the last price; unknown ones are left out.
+
+        One request for the last prices and one more for each symbol.
+        """
+        wanted = list(dict.fromkeys(symbols))
+        if not wanted:
+            return {}
+        rows = self._tickers("/api/v3/ticker/price", wanted)
+        last = readable(
+            "answer about last prices", lambda: {row["symbol"]: wire.last(row) for row in rows}
+        )
+        books = [self._book(symbol, last[symbol]) for symbol in wanted if symbol in last]
+        return {book.symbol: book for book in books if book is not None}
+
     def server_time(self) -> datetime:
         """Return Binance's clock."""
         answer = self._asked("/api/v3/time")
         return readable("time", lambda: wire.moment(answer["serverTime"]))
 
-    def _tickers(self, symbols: Sequence[str]) -> Any:
+    def _book(self, symbol: str, last: Decimal | None) -> Book | None:
+        try:
+            levels = self._client.public("/api/v3/depth", {"symbol": symbol, "limit": _LEVELS})
+        except Trouble as trouble:
+            if trouble.code == _UNKNOWN_SYMBOL:
+                return None
+            raise trouble.of_reading() from None
+        now = datetime.now(UTC)
+        return readable(f"book of {symbol}", lambda: wire.book(levels, symbol, last, now))
+
+    def _tickers(self, path: str, symbols: Sequence[str]) -> Any:
         if len(symbols) <= _SYMBOLS_IN_ADDRESS:
             try:
-                return self._client.public("/api/v3/ticker/bookTicker", {"symbols": symbols})
+                return self._client.public(path, {"symbols": symbols})
             except Trouble as trouble:
                 if trouble.code != _UNKNOWN_SYMBOL:
                     raise trouble.of_reading() from None
             if len(symbols) == 1:
                 return []
         # Too many for an address, or an unknown one among them, which fails them all.
-        return self._asked("/api/v3/ticker/bookTicker")
+        return self._asked(path)
 
     def _asked(self, path: str, params: Mapping[str, object] | None = None) -> Any:
         try:

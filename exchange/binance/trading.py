@@ -70,10 +70,8 @@ class BinanceExchange:
         return self._market_data.quotes(symbols)
 
     def books(self, symbols: Iterable[str]) -> Mapping[str, Book]:
-        """Raise `Rejected('not_allowed')`: depth and last trades are not read here yet."""
-        raise Rejected(
-            RejectionCode.NOT_ALLOWED, "the books of spot symbols are not read; refer to bid or ask"
-        )
+        """Return the best hundred levels of each side and the last price; unknown ones are left out."""
+        return self._market_data.books(symbols)
 
     def refresh_balance(self, asset: str) -> None:
         """Nothing to do: its balances are no cache."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
-from exchange.types import InstrumentInfo, OpenOrder, OrderReport, Quote, TradeReport
+from exchange.types import Book, InstrumentInfo, OpenOrder, OrderReport, Quote, TradeReport
 
 _STATUSES: dict[str, Literal["open", "matched", "cancelled", "invalid"]] = {
     "NEW": "open",
@@ -84,6 +84,20 @@ def quote(row: Mapping[str, Any], received_at: datetime) -> Quote:
     """Return best bid and ask; Binance writes an empty side as 0."""
     bid, ask = decimal(row["bidPrice"]), decimal(row["askPrice"])
     return Quote(str(row["symbol"]), bid or None, ask or None, received_at)
+
+
+def last(row: Mapping[str, Any]) -> Decimal | None:
+    """Return the price of a symbol's last trade; 0 is one that has never traded."""
+    return decimal(row["price"]) or None
+
+
+def book(row: Mapping[str, Any], symbol: str, last: Decimal | None, received_at: datetime) -> Book:
+    """Return the levels of a book, which Binance lists best first."""
+    bids, asks = (
+        tuple((decimal(price), decimal(quantity)) for price, quantity in row[side])
+        for side in ("bids", "asks")
+    )
+    return Book(symbol, bids, asks, last, received_at)
 
 
 def decimal(value: object) -> Decimal:

@@ -177,6 +177,47 @@ def test_an_order_binance_does_not_know_is_absent(venue: Stub, spot):
     assert (asked["symbol"], asked["origClientOrderId"]) == ("BTCUSDT", "pt1-BTCUSDT")
 
 
+def test_a_book_is_its_levels_with_the_last_price(venue: Stub, spot):
+    last = [
+        {"symbol": "BTCUSDT", "price": "49990.00000000"},
+        {"symbol": "NEWUSDT", "price": "0.00000000"},
+    ]
+    levels = {
+        "lastUpdateId": 7,
+        "bids": [["49980.00000000", "0.50000000"], ["49970.00000000", "2.00000000"]],
+        "asks": [],
+    }
+    venue.on("GET", "/api/v3/ticker/price", last)
+    venue.on("GET", "/api/v3/depth", levels)
+    books = spot.books(["BTCUSDT", "NEWUSDT", "BTCUSDT"])
+    assert books["BTCUSDT"].bids == (
+        (Decimal(49980), Decimal("0.5")),
+        (Decimal(49970), Decimal(2)),
+    )
+    assert (books["BTCUSDT"].asks, books["BTCUSDT"].last) == ((), Decimal(49990))
+    assert books["NEWUSDT"].last is None
+    asked = [one.query for one in venue.of("GET", "/api/v3/depth")]
+    assert asked == [{"symbol": symbol, "limit": "100"} for symbol in ("BTCUSDT", "NEWUSDT")]
+
+
+def test_books_of_unknown_symbols_are_left_out(venue: Stub, spot):
+    unknown = Answer({"code": -1121, "msg": "Invalid symbol."}, 400)
+    venue.on("GET", "/api/v3/ticker/price", unknown)
+    assert spot.books(["NOUSDT"]) == {}
+    venue.on("GET", "/api/v3/ticker/price", [{"symbol": "NOUSDT", "price": "1"}])
+    venue.on("GET", "/api/v3/depth", unknown)  # delisted in between
+    assert spot.books(["NOUSDT"]) == {}
+    assert spot.books([]) == {}
+
+
+@pytest.mark.parametrize("reply", [Answer(b"<html>", 502), Answer({"bids": [["x", "1"]]}), Silence])
+def test_a_book_that_cannot_be_read_is_unavailable(venue: Stub, spot, reply):
+    venue.on("GET", "/api/v3/ticker/price", [{"symbol": "BTCUSDT", "price": "1"}])
+    venue.on("GET", "/api/v3/depth", reply)
+    with pytest.raises(Unavailable):
+        spot.books(["BTCUSDT"])
+
+
 def fill(number: int, **changes: object) -> dict[str, object]:
     return {
         "id": number,

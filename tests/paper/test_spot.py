@@ -47,6 +47,19 @@ def test_a_pinned_price_is_both_bid_and_ask(paper, spot):
     assert (unknown.status_code, unknown.json()) == (400, {"code": -1121, "msg": "Invalid symbol."})
 
 
+def test_the_book_offers_what_one_order_may_take_and_no_more(paper, spot):
+    book = spot.depth(symbol="BTCUSDT", limit=100).data()
+    assert book.bids == book.asks == [["49980.00000000", "9000.00000000"]]
+    paper.call("POST", "/paper/balances", {"asset": "BTC", "amount": "9001"})
+    assert sell(spot, "9000").executed_qty == book.bids[0][1]
+    with pytest.raises(BadRequestError, match="LOT_SIZE"):
+        sell(spot, "9000.00001")
+    last = spot.ticker_price(symbol="BTCUSDT").data().actual_instance
+    assert last.price == "49980.00000000"
+    unknown = paper.http.get("/api/v3/depth", params={"symbol": "NOUSDT"})
+    assert (unknown.status_code, unknown.json()["code"]) == (400, -1121)
+
+
 def test_a_market_order_is_filled_and_booked(paper, spot):
     order = sell(spot, "0.001", "stop-1")
     assert (order.status, order.executed_qty, order.fills[0].price) == (
