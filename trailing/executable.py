@@ -70,6 +70,8 @@ def evaluate(depths: Mapping[int, Depth]) -> Evaluated:
 
 def note_activations(rows: Sequence[tuple[int, Decimal]]) -> None:
     """Tell of stops that a price has activated."""
+    if not rows:
+        return
     StopEvent.objects.bulk_create(
         StopEvent(
             stop_id=stop_id,

@@ -4,20 +4,43 @@ A stop refers to the best bid or ask, their middle, or the last trade; sells fal
 price, buys rise from a lowest one. What refers to a price that the observation does not have is
 left alone: an empty side is no data. Stops of the reference `executable` are judged one by one
 (`executable.py`).
+
+`PIN_THE_PLAN`, `CLAIM` and `EVALUATE` go out together, in this order, in one round trip; no later
+one waits for the answer to an earlier one.
 """
 
 PIN_THE_PLAN = """
-SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off;
-SET LOCAL jit = off
+SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
+       set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true),
+       set_config('plan_cache_mode', 'force_generic_plan', true)
 """
-"""With stale statistics the planner chose a hash join over all stops (measured: 780 ms, not 58)."""
+"""With stale statistics the planner chose a hash join over all stops (measured: 780 ms, not 58).
+Planning anew each time took twice as long as the tick of one instrument itself."""
 
-_OBSERVED = """
-obs(instrument_id, bid, ask, mid, last) AS (
-    SELECT id, bid, ask, (bid + ask) / 2, last
-      FROM unnest(%(ids)s::bigint[], %(bids)s::numeric[], %(asks)s::numeric[],
-                  %(lasts)s::numeric[]) AS o(id, bid, ask, last)
-)"""
+_ARRAYS = """unnest(%(ids)s::bigint[], %(bids)s::numeric[], %(asks)s::numeric[],
+                  %(lasts)s::numeric[], %(moments)s::timestamptz[])"""
+
+CLAIM = f"""
+WITH before AS MATERIALIZED (
+    SELECT i.id, i.bid, i.ask, i.last, i.observed_at,
+           o.bid AS new_bid, o.ask AS new_ask, o.last AS new_last, o.moment
+      FROM {_ARRAYS} AS o(id, bid, ask, last, moment)
+      JOIN orders_instrument i ON i.id = o.id
+     ORDER BY i.id FOR NO KEY UPDATE OF i
+)
+UPDATE orders_instrument i
+   SET bid = new_bid, ask = new_ask, last = coalesce(new_last, i.last), observed_at = moment
+  FROM before
+ WHERE i.id = before.id AND (i.observed_at IS NULL OR i.observed_at < moment
+                             OR i.observed_at > clock_timestamp() + interval '2 seconds')
+   AND moment > clock_timestamp() - %(oldest)s::interval
+RETURNING i.id, before.bid, before.ask, before.last, before.observed_at
+"""
+"""Lock the instruments in id order, so that two ticks cannot deadlock, and claim them: an older
+observation loses. Returns what was seen before of those claimed.
+
+Age is judged after the wait for the lock. A last observation in the future is of a
+clock that was wrong and counts for nothing."""
 
 
 def _seen(row: str) -> str:
@@ -28,31 +51,16 @@ def _seen(row: str) -> str:
     )
 
 
-LOCK = """
-SELECT id, bid, ask, last, observed_at FROM orders_instrument
- WHERE id = ANY(%(ids)s::bigint[]) ORDER BY id FOR NO KEY UPDATE
-"""
-"""Lock the instruments in id order, so that two ticks cannot deadlock; returns what was seen before."""
+_OBSERVED = f"""
+obs(instrument_id, bid, ask, mid, last) AS MATERIALIZED (
+    SELECT o.id, o.bid, o.ask, (o.bid + o.ask) / 2, o.last
+      FROM {_ARRAYS} AS o(id, bid, ask, last, moment)
+      JOIN orders_instrument i ON i.id = o.id AND i.observed_at = o.moment
+)"""
+"""The observations that have claimed their instrument: its moment is theirs."""
 
-CLAIM = """
-UPDATE orders_instrument i
-   SET bid = w.bid, ask = w.ask, last = coalesce(w.last, i.last), observed_at = w.moment
-  FROM unnest(%(ids)s::bigint[], %(bids)s::numeric[], %(asks)s::numeric[], %(lasts)s::numeric[],
-              %(moments)s::timestamptz[]) AS w(id, bid, ask, last, moment)
- WHERE i.id = w.id AND (i.observed_at IS NULL OR i.observed_at < w.moment
-                        OR i.observed_at > clock_timestamp() + interval '2 seconds')
-   AND w.moment > clock_timestamp() - %(oldest)s::interval
-RETURNING i.id
-"""
-"""Claim the locked instruments: an older observation loses.
-
-Age is judged after the wait for the locks. A last observation in the future is of a
-clock that was wrong and counts for nothing."""
-
-ACTIVATE = (
-    "WITH "
-    + _OBSERVED
-    + f""", due AS MATERIALIZED (
+_ACTIVATED = f"""
+due AS MATERIALIZED (
     SELECT s.id, s.instrument_id, s.side, s.reference, s.price
       FROM obs
       CROSS JOIN LATERAL (
@@ -74,23 +82,42 @@ ACTIVATE = (
     INSERT INTO trailing_watermark (instrument_id, side, reference, price, created_at)
     SELECT DISTINCT instrument_id, side, reference, price, now() FROM due
     RETURNING id, instrument_id, side, reference
-)
-UPDATE trailing_trailingstop s
-   SET status = 'active', watermark_id = made.id, updated_at = now()
-  FROM due JOIN made USING (instrument_id, side, reference)
- WHERE s.id = due.id AND s.status || '' = 'pending_activation'
-RETURNING s.id, due.price
-"""
-)
+), activated AS (
+    UPDATE trailing_trailingstop s
+       SET status = 'active', watermark_id = made.id, updated_at = now()
+      FROM due JOIN made USING (instrument_id, side, reference)
+     WHERE s.id = due.id AND s.status || '' = 'pending_activation'
+    RETURNING s.id, due.price
+)"""
 """A sell activates at or above its activation price, a buy at or below; that price is its best.
 
 The index is probed with the furthest of all prices, the stop's own reference decides."""
 
-FIND_TRIGGERED = (
-    "WITH "
-    + _OBSERVED
-    + f"""
-SELECT s.id, w.seen, w.price AS watermark, s.trigger
+_LEVEL = """
+    SELECT id, {price} AS seen, watermark_id, {level} AS trigger, '{cause}' AS cause
+      FROM trailing_trailingstop
+     WHERE instrument_id + 0 = obs.instrument_id AND side = '{side}'
+       AND is_live AND {level} {reaches} {price}"""
+
+_LEVELS = "\n    UNION ALL".join(
+    _LEVEL.format(side=side, price=price, level=level, cause=cause, reaches=reaches)
+    for side, price, level, cause, reaches in (
+        ("sell", "obs.bid", "stop_price", "floor", ">="),
+        ("buy", "obs.ask", "stop_price", "floor", "<="),
+        ("sell", "obs.bid", "take_profit_price", "take_profit", "<="),
+        ("buy", "obs.ask", "take_profit_price", "take_profit", ">="),
+    )
+)
+
+_REACHED_LEVELS = f"""
+SELECT 'reached', s.id, s.seen, w.price, s.trigger, s.cause
+  FROM obs CROSS JOIN LATERAL ({_LEVELS}
+  ) s LEFT JOIN trailing_watermark w ON w.id = s.watermark_id
+"""
+"""Hard floors and take-profits, active from the start, by the price that an exit would get."""
+
+_REACHED_TRAILS = f"""
+SELECT 'reached', s.id, w.seen, w.price, s.trigger, 'trail'
   FROM obs
   CROSS JOIN LATERAL (
     SELECT * FROM (
@@ -118,39 +145,40 @@ SELECT s.id, w.seen, w.price AS watermark, s.trigger
        AND trail_amount <= w.seen - w.price
   ) s
 """
-)
 """Range probes on (watermark, trail), only where the price has left the watermark for the worse.
 
 A quotient is rounded and a product is exact, so the probe by quotient is a hair too wide and
 the product decides. Only an active stop has a watermark. `+ 0` is in the expression of the index
 that must serve it, and of no other."""
 
-_LEVEL = """
-    SELECT id, {price} AS seen, {level} AS trigger, '{cause}' AS cause
-      FROM trailing_trailingstop
-     WHERE instrument_id + 0 = obs.instrument_id AND side = '{side}'
-       AND is_live AND {level} {reaches} {price}"""
-
-_LEVELS = "\n    UNION ALL".join(
-    _LEVEL.format(side=side, price=price, level=level, cause=cause, reaches=reaches)
-    for side, price, level, cause, reaches in (
-        ("sell", "obs.bid", "stop_price", "floor", ">="),
-        ("buy", "obs.ask", "stop_price", "floor", "<="),
-        ("sell", "obs.bid", "take_profit_price", "take_profit", "<="),
-        ("buy", "obs.ask", "take_profit_price", "take_profit", ">="),
-    )
-)
-
-FIND_LEVELS = (
-    "WITH "
-    + _OBSERVED
-    + f"""
-SELECT s.id, s.seen, s.trigger, s.cause
-  FROM obs CROSS JOIN LATERAL ({_LEVELS}
-  ) s
+_IN_BREACH = f"""
+SELECT 'in_breach', s.id, {_seen("s")}, NULL, NULL, ''
+  FROM obs JOIN trailing_trailingstop s ON s.instrument_id + 0 = obs.instrument_id
+ WHERE s.breached_since IS NOT NULL AND s.is_live AND {_seen("s")} IS NOT NULL
 """
-)
-"""Hard floors and take-profits, active from the start, by the price that an exit would get."""
+
+_RATCHETED = f"""
+ratcheted AS (
+    UPDATE trailing_watermark w
+       SET price = {_seen("w")}
+      FROM obs
+     WHERE w.instrument_id = obs.instrument_id
+       AND ((w.side = 'sell' AND w.price < {_seen("w")})
+            OR (w.side = 'buy' AND w.price > {_seen("w")}))
+)"""
+"""One row per watermark moves, however many stops share it; it never loosens."""
+
+EVALUATE = f"""
+WITH {_OBSERVED}, {_ACTIVATED}, {_RATCHETED}
+SELECT 'activated' AS what, id, price AS seen, NULL::numeric AS watermark, NULL::numeric AS trigger,
+       '' AS cause
+  FROM activated
+UNION ALL {_REACHED_LEVELS}
+UNION ALL {_REACHED_TRAILS}
+UNION ALL {_IN_BREACH}
+"""
+"""Activate, ratchet, and say what is reached and what was in breach before: all of one snapshot, so
+that the trigger is tested against the watermark as it stood before this observation."""
 
 END_TRIGGERED = """
 UPDATE trailing_trailingstop s
@@ -171,34 +199,13 @@ UPDATE trailing_trailingstop s
  WHERE s.id = v.id
 """
 
-RESET_BREACHES = (
-    "WITH "
-    + _OBSERVED
-    + f"""
-UPDATE trailing_trailingstop s
+RESET_BREACHES = """
+UPDATE trailing_trailingstop
    SET breached_since = NULL, breach_updates = 0, updated_at = now()
-  FROM obs
- WHERE s.instrument_id + 0 = obs.instrument_id AND s.breached_since IS NOT NULL
-   AND s.is_live AND s.id <> ALL(%(reached)s::bigint[])
-   AND {_seen("s")} IS NOT NULL
-RETURNING s.id, {_seen("s")}
+ WHERE id = ANY(%(ids)s::bigint[]) AND breached_since IS NOT NULL AND is_live
+RETURNING id
 """
-)
 """The price has recovered: what was in breach and is not any more begins anew."""
 
 HOLD_INSTRUMENT = "SELECT id FROM orders_instrument WHERE id = %s FOR SHARE"
 """Keep ticks off one instrument until the commit; any number of holders at once."""
-
-RATCHET = (
-    "WITH "
-    + _OBSERVED
-    + f"""
-UPDATE trailing_watermark w
-   SET price = {_seen("w")}
-  FROM obs
- WHERE w.instrument_id = obs.instrument_id
-   AND ((w.side = 'sell' AND w.price < {_seen("w")})
-        OR (w.side = 'buy' AND w.price > {_seen("w")}))
-"""
-)
-"""One row per watermark moves, however many stops share it; it never loosens."""

@@ -4,31 +4,23 @@ The cost does not grow with the number of stops: a price moves the watermarks
 they share, and range probes return only the stops that activate or fire.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from django.db import connection, transaction
+from psycopg import Connection, Cursor
 
 from polytrader.points import point
 from trailing import executable, firing
-from trailing.executable import Depth
+from trailing.executable import Depth, note_activations
 from trailing.firing import Candidate
 from trailing.guards import Sight
 from trailing.models import STALE_AFTER, StopEvent
-from trailing.sql import (
-    ACTIVATE,
-    CLAIM,
-    FIND_LEVELS,
-    FIND_TRIGGERED,
-    LOCK,
-    PIN_THE_PLAN,
-    RATCHET,
-    RESET_BREACHES,
-)
+from trailing.sql import CLAIM, EVALUATE, PIN_THE_PLAN, RESET_BREACHES
 
 log = structlog.get_logger()
 
@@ -86,52 +78,84 @@ def tick(observations: Iterable[Observation]) -> TickResult:
     wanted = sorted(observations, key=lambda o: o.instrument_id)
     if not wanted:
         return TickResult()
-    result = TickResult()
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(PIN_THE_PLAN)
-        before = _claim(cursor, wanted)
-        claimed = [o for o in wanted if o.instrument_id in before]
-        result.claimed = len(claimed)
-        if claimed:
-            _evaluate(cursor, claimed, before, result)
+    with transaction.atomic():
+        before, found = _look(wanted)
+        result = TickResult(claimed=len(before))
+        if before:
+            _act([o for o in wanted if o.instrument_id in before], before, found, result)
             point("ticked")
     point("tick_committed")
     return result
 
 
-def _evaluate(
-    cursor: Any,
+@dataclass(slots=True)
+class _Found:
+    """What one look at the stops has found: rows of (stop, price, watermark, trigger, cause)."""
+
+    activated: list[tuple[int, Decimal]] = field(default_factory=list)
+    reached: list[Candidate] = field(default_factory=list)
+    in_breach: dict[int, Decimal] = field(default_factory=dict)
+
+
+def _look(wanted: Sequence[Observation]) -> tuple[dict[int, _Before], _Found]:
+    """Claim, activate, ratchet and look for what is reached: three statements, one round trip.
+
+    Django's cursors bind in the client and plan anew each time, so these are the driver's own.
+    """
+    arguments = {**_arrays(wanted), "oldest": STALE_AFTER}
+    connection.ensure_connection()
+    raw = cast("Connection[Any]", connection.connection)
+    raw.prepare_threshold = raw.prepare_threshold or 0
+    with connection.wrap_database_errors, Cursor(raw) as claims, Cursor(raw) as finds:
+        with raw.pipeline():
+            claims.execute(PIN_THE_PLAN, prepare=True)
+            claims.execute(CLAIM, arguments, prepare=True)
+            finds.execute(EVALUATE, arguments, prepare=True)
+        before = {row[0]: _Before(*row[1:]) for row in claims.fetchall()}
+        return before, _sorted_out(finds.fetchall())
+
+
+def _sorted_out(rows: Iterable[tuple[Any, ...]]) -> _Found:
+    found = _Found()
+    for what, stop_id, price, watermark, trigger, cause in rows:
+        if what == "activated":
+            found.activated.append((stop_id, price))
+        elif what == "in_breach":
+            found.in_breach[stop_id] = price
+        else:
+            found.reached.append(Candidate(stop_id, price, watermark, trigger, cause))
+    return found
+
+
+def _act(
     claimed: Sequence[Observation],
     before: Mapping[int, _Before],
+    found: _Found,
     result: TickResult,
 ) -> None:
-    arguments = _arrays(claimed)
     by_depth = executable.evaluate({o.instrument_id: o.depth for o in claimed if o.depth})
-    result.activated = _activate(cursor, arguments) + by_depth.activated
-    candidates = [*_levels(cursor, arguments), *_triggered(cursor, arguments), *by_depth.candidates]
+    note_activations(found.activated)
+    result.activated = len(found.activated) + by_depth.activated
+    reached = [*found.reached, *by_depth.candidates]
     sights = {o.instrument_id: _sight(o, before[o.instrument_id]) for o in claimed}
-    fired = firing.judge_all(candidates, sights)
+    fired = firing.judge_all(reached, sights)
     result.triggered, result.order_ids = fired.count, fired.order_ids
-    cursor.execute(RATCHET, arguments)
-    _reset(cursor, arguments, [c.stop_id for c in candidates])
+    _reset(found.in_breach, {candidate.stop_id for candidate in reached})
 
 
-def _arrays(observations: Sequence[Observation]) -> dict[str, Any]:
+def _arrays(observations: Sequence[Observation]) -> dict[str, str]:
     return {
-        "ids": [o.instrument_id for o in observations],
-        "bids": [o.bid for o in observations],
-        "asks": [o.ask for o in observations],
-        "lasts": [o.last for o in observations],
-        "moments": [o.received_at for o in observations],
+        "ids": _array([o.instrument_id for o in observations]),
+        "bids": _array([o.bid for o in observations]),
+        "asks": _array([o.ask for o in observations]),
+        "lasts": _array([o.last for o in observations]),
+        "moments": _array([o.received_at.isoformat() for o in observations]),
     }
 
 
-def _claim(cursor: Any, wanted: Sequence[Observation]) -> dict[int, _Before]:
-    arguments = {**_arrays(wanted), "oldest": STALE_AFTER}
-    cursor.execute(LOCK, arguments)
-    before = {row[0]: _Before(*row[1:]) for row in cursor.fetchall()}
-    cursor.execute(CLAIM, arguments)
-    return {pk: before[pk] for (pk,) in cursor.fetchall()}
+def _array(values: Iterable[object]) -> str:
+    """An array as Postgres reads it; numbers and moments need no quotes."""
+    return "{" + ",".join("NULL" if value is None else str(value) for value in values) + "}"
 
 
 def _sight(observation: Observation, before: _Before) -> Sight:
@@ -147,35 +171,20 @@ def _sight(observation: Observation, before: _Before) -> Sight:
     )
 
 
-def _activate(cursor: Any, arguments: dict[str, Any]) -> int:
-    cursor.execute(ACTIVATE, arguments)
-    rows = cursor.fetchall()
-    executable.note_activations(rows)
-    return len(rows)
-
-
-def _triggered(cursor: Any, arguments: dict[str, Any]) -> list[Candidate]:
-    cursor.execute(FIND_TRIGGERED, arguments)
-    return [Candidate(*row) for row in cursor.fetchall()]
-
-
-def _levels(cursor: Any, arguments: dict[str, Any]) -> list[Candidate]:
-    cursor.execute(FIND_LEVELS, arguments)
-    return [
-        Candidate(stop_id, price, None, level, cause)
-        for stop_id, price, level, cause in cursor.fetchall()
-    ]
-
-
-def _reset(cursor: Any, arguments: dict[str, Any], reached: Sequence[int]) -> None:
+def _reset(in_breach: Mapping[int, Decimal], reached: Container[int]) -> None:
     """What was in breach and is not any more begins anew."""
-    cursor.execute(RESET_BREACHES, {**arguments, "reached": list(reached)})
+    recovered = [stop_id for stop_id in in_breach if stop_id not in reached]
+    if not recovered:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(RESET_BREACHES, {"ids": recovered})
+        ids = [stop_id for (stop_id,) in cursor.fetchall()]
     StopEvent.objects.bulk_create(
         StopEvent(
             stop_id=stop_id,
             kind="recovered",
-            price=price,
+            price=in_breach[stop_id],
             text="the price recovered before it was confirmed",
         )
-        for stop_id, price in cursor.fetchall()
+        for stop_id in ids
     )
