@@ -236,6 +236,11 @@ class TrailingStop(Row):
                 name="stops_by_depth",
             ),
             models.Index(
+                fields=["instrument"],
+                condition=_LIVE & Q(reference="last"),
+                name="stops_by_last_trade",
+            ),
+            models.Index(
                 fields=["instrument", "confirm_updates"],
                 condition=_LIVE & Q(confirm_updates__gt=2),
                 name="stops_by_confirmation",

@@ -23,7 +23,7 @@ from orders import reconciling, sending
 from orders.models import Instrument
 from orders.venues import venue
 from polytrader import heartbeats
-from trailing import ending, firing, lease
+from trailing import ending, firing, lease, watching
 from trailing.executable import Depth
 from trailing.models import StopEvent, TrailingStop, Watermark
 from trailing.protecting import tell_blind
@@ -98,7 +98,7 @@ def _sweep() -> SweepResult:
 
 def _evaluate_due() -> SweepResult:
     """Evaluate what the stream has not; a venue that does not answer is left for the next time."""
-    watched, whole = watched_instruments(), set(symbols_with_books())
+    watched, whole = watched_instruments(), watching.ids_by_whole_book()
     due = _not_streamed(watched, whole)
     result = SweepResult(watched=len(watched), left=len(watched) - len(due))
     by_symbol = {instrument.symbol: instrument for instrument in due}
@@ -110,7 +110,7 @@ def _evaluate_due() -> SweepResult:
     return result
 
 
-def _not_streamed(watched: list[Instrument], whole: set[str]) -> list[Instrument]:
+def _not_streamed(watched: list[Instrument], whole: set[int]) -> list[Instrument]:
     """What no stream has evaluated lately, and what refers to more than the best prices."""
     if not lease.is_held(lease.STREAM):
         return watched
@@ -118,7 +118,7 @@ def _not_streamed(watched: list[Instrument], whole: set[str]) -> list[Instrument
     return [
         instrument
         for instrument in watched
-        if instrument.symbol in whole
+        if instrument.pk in whole
         or instrument.observed_at is None
         or not since < instrument.observed_at <= timezone.now()
     ]
@@ -147,7 +147,7 @@ def _judge_held() -> int:
     return fired.count
 
 
-def _answers(watched: Sequence[Instrument], whole: set[str]) -> Iterator[Prices]:
+def _answers(watched: Sequence[Instrument], whole: set[int]) -> Iterator[Prices]:
     """Ask every venue at once and give each answer as it comes.
 
     A venue slower than a moment is left to itself: its answer is taken by a later
@@ -155,9 +155,8 @@ def _answers(watched: Sequence[Instrument], whole: set[str]) -> Iterator[Prices]
     """
     wanted: dict[tuple[str, bool], list[str]] = {}
     for instrument in watched:
-        wanted.setdefault((instrument.venue, instrument.symbol in whole), []).append(
-            instrument.symbol
-        )
+        key = (instrument.venue, instrument.pk in whole)
+        wanted.setdefault(key, []).append(instrument.symbol)
     for key in wanted.keys() - _asked.keys():
         ask = _books_of if key[1] else _quotes_of
         _asked[key] = _fetchers.submit(ask, key[0], wanted[key])
@@ -201,14 +200,7 @@ def _evaluate_safely(
 
 def watched_instruments() -> list[Instrument]:
     """Every instrument that has a stop waiting or active."""
-    stops = TrailingStop.objects.live().filter(instrument=OuterRef("pk"))
-    return list(Instrument.objects.filter(Exists(stops)).order_by("pk"))
-
-
-def symbols_with_books() -> list[str]:
-    """The instruments of which a stop refers to the depth or to the last trade."""
-    deep = TrailingStop.objects.live().filter(reference__in=["last", "executable"])
-    return list(deep.values_list("instrument__symbol", flat=True).distinct())
+    return list(Instrument.objects.filter(pk__in=watching.instrument_ids()).order_by("pk"))
 
 
 def evaluate(instruments: dict[str, Instrument], quotes: Iterable[Quote | Book]) -> TickResult:
@@ -270,9 +262,13 @@ def mark_failed_exits() -> int:
 
 def end_closed() -> int:
     """Stops of a market that has closed for good become `error`, saying so; counted."""
-    closed = TrailingStop.objects.live().filter(instrument__is_closed=True)
+    watched = Instrument.objects.filter(pk__in=watching.instrument_ids(), is_closed=True)
+    closed = list(watched.values_list("pk", flat=True))
+    if not closed:
+        return 0
     reason = "the market has closed; nothing can be sold there any more"
-    rows = closed.select_related("instrument", "watermark")[:100]
+    stops = TrailingStop.objects.live().filter(instrument__in=closed)
+    rows = stops.select_related("instrument", "watermark")[:100]
     return sum(ending.end(stop, "error", "error", reason, error_message=reason) for stop in rows)
 
 

@@ -2,12 +2,13 @@
 
 from typing import Final
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from orders.models import Instrument
 from polytrader.alerts import raise_alert, resolve_alert
 from polytrader.models import Alert
+from trailing import watching
 from trailing.models import STALE_AFTER, TrailingStop
 
 KIND: Final = "stop_not_protected"
@@ -31,18 +32,32 @@ def tell_blind() -> int:
 def _blind() -> list[tuple[Instrument, str]]:
     """Instruments with an active stop that some sweep must have reached, and why it cannot fire."""
     now = timezone.now()
+    blind = {
+        each.pk: (each, _why_blind(each))
+        for each in Instrument.objects.filter(
+            Q(accepting_orders=False)
+            | Q(observed_at__isnull=True)
+            | Q(observed_at__lt=now - STALE_AFTER),
+            pk__in=watching.instrument_ids(),
+            is_closed=False,
+        )
+    }
+    if not blind:
+        return []
     stops = TrailingStop.objects.filter(
         instrument=OuterRef("pk"), status="active", created_at__lt=now - STALE_AFTER
     )
-    found = []
-    for instrument in Instrument.objects.filter(Exists(stops), is_closed=False):
-        seen_at = instrument.observed_at
-        if not instrument.accepting_orders:
-            found.append((instrument, "the market takes no orders now"))
-        elif seen_at is None or seen_at < now - STALE_AFTER:
-            age = "ever" if seen_at is None else f"for {(now - seen_at).total_seconds():.0f} s"
-            found.append((instrument, f"no fresh price {age}"))
-    return found
+    reached = Instrument.objects.filter(Exists(stops), pk__in=blind)
+    return [blind[pk] for pk in reached.values_list("pk", flat=True)]
+
+
+def _why_blind(instrument: Instrument) -> str:
+    if not instrument.accepting_orders:
+        return "the market takes no orders now"
+    seen_at = instrument.observed_at
+    if seen_at is None:
+        return "no fresh price ever"
+    return f"no fresh price for {(timezone.now() - seen_at).total_seconds():.0f} s"
 
 
 def _subject(instrument: Instrument) -> str:

@@ -5,24 +5,33 @@ from django.db import connection
 
 from bench.ticks import STOPS
 from tests.rows import a_watermark, an_instrument, moments, seen
-from trailing import sql
+from trailing import sql, watching
 from trailing.tick import _arrays
 
 pytestmark = pytest.mark.django_db
 
-PROBES = {
-    "stops_by_activation",
-    "stops_by_fraction",
-    "stops_by_amount",
-    "stops_by_floor",
-    "stops_by_take_profit",
-    "stops_in_breach",
+EXPECTED = {
+    "EVALUATE": {
+        "stops_by_activation",
+        "stops_by_fraction",
+        "stops_by_amount",
+        "stops_by_floor",
+        "stops_by_take_profit",
+        "stops_in_breach",
+    },
+    "WATCHED": {"stops_watched"},
+    "FOLLOWED": {"stops_watched", "stops_by_depth", "stops_by_confirmation"},
+    "BY_DEPTH": {"stops_by_depth"},
+    "BY_LAST": {"stops_by_last_trade"},
 }
 
 
 def plan_of(statement: str) -> str:
     instrument = an_instrument()
-    arguments = _arrays([seen(instrument, "0.40", moments(1)[0])])
+    arguments = {
+        **_arrays([seen(instrument, "0.40", moments(1)[0])]),
+        "venue": watching.VENUE,
+    }
     with connection.cursor() as cursor:
         cursor.execute(sql.PIN_THE_PLAN)
         cursor.execute(f"EXPLAIN {statement}", arguments)
@@ -31,16 +40,17 @@ def plan_of(statement: str) -> str:
 
 @pytest.mark.parametrize("rows", [0, 3000])
 @pytest.mark.parametrize("is_analyzed", [False, True])
-def test_each_probe_uses_its_own_index_whatever_the_statistics_say(rows, is_analyzed):
+@pytest.mark.parametrize("name", EXPECTED)
+def test_each_probe_uses_its_own_index_whatever_the_statistics_say(name, rows, is_analyzed):
     for _ in range(10):
         a_watermark(an_instrument(), "sell", "0.50")
     with connection.cursor() as cursor:
         if is_analyzed:  # of the empty table: as stale as can be
             cursor.execute("ANALYZE trailing_trailingstop")
         cursor.execute(STOPS, {"count": rows, "marks": 10})
-    plan = plan_of(sql.EVALUATE)
-    others = {index.name for index in _stop_indexes()} - PROBES
-    assert all(index in plan for index in PROBES), plan
+    plan = plan_of(getattr(sql if hasattr(sql, name) else watching, name))
+    others = {index.name for index in _stop_indexes()} - EXPECTED[name]
+    assert all(index in plan for index in EXPECTED[name]), plan
     assert not any(f"using {index} on" in plan for index in others), plan
     assert "Seq Scan on trailing_trailingstop" not in plan
 
