@@ -21,6 +21,7 @@ log = structlog.get_logger()
 Kind = Literal[
     "stop_not_protected",
     "exit_held",
+    "exit_at_limit",
     "order_id_mismatch",
     "unexplained_difference",
     "outside_movement",
@@ -34,7 +35,13 @@ Kind = Literal[
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 CRITICAL: Final = frozenset[Kind](
-    {"stop_not_protected", "order_id_mismatch", "unexplained_difference", "leg_given_up"}
+    {
+        "stop_not_protected",
+        "exit_at_limit",
+        "order_id_mismatch",
+        "unexplained_difference",
+        "leg_given_up",
+    }
 )
 """The kinds that mean: something is not protected, or our book cannot be believed."""
 

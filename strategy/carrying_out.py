@@ -16,7 +16,7 @@ from orders import cancelling, instruments, planning
 from orders.models import Instrument, Leg
 from polytrader.alerts import raise_alert, resolve_alert
 from polytrader.numbers import plain
-from strategy import seeing
+from strategy import holding, seeing
 from strategy.models import Decision as DecisionRow
 from strategy.rules import (
     LIVE,
@@ -90,6 +90,8 @@ def carry_out(leg: Leg, family: Sequence[Leg], seen: Seen, decision: Decision) -
 
 def _wait(leg: Leg, seen: Seen, decision: Decision) -> None:
     order = seen.leg.order
+    if holding.is_at_limit(decision.reason):
+        holding.tell(leg, seen.market.price, decision.reason)
     if order is not None and order.status in LIVE:
         # Its order wakes it, and the trade's job after all; an exit's is not trusted to.
         leg.note(next_attempt_at=_told_at(leg) if seen.leg.is_exit else None)
@@ -97,9 +99,14 @@ def _wait(leg: Leg, seen: Seen, decision: Decision) -> None:
         planning.ask_again(leg, cast(timedelta, decision.wait), decision.reason)
     if decision.reason in (TICK_HAS_CHANGED, TAKES_NO_ORDERS):
         _have_described_again(leg.instrument)
-    if seen.leg.is_exit and decision.reason != "settling" and _told_at(leg) is None:
+    if seen.leg.is_exit and not _is_told(decision.reason) and _told_at(leg) is None:
         text = f"the exit is not done yet: {decision.reason}"
         raise_alert("exit_held", _subject(leg), text + _trouble(leg))
+
+
+def _is_told(reason: str) -> bool:
+    """Whether an exit that waits for this is fine, or a person knows it already."""
+    return reason == "settling" or holding.is_at_limit(reason)
 
 
 def _told_at(leg: Leg) -> datetime | None:
@@ -130,6 +137,7 @@ def _place(leg: Leg, decision: Decision) -> list[int]:
         return []
     if leg.price is None:
         leg.note(next_attempt_at=_told_at(leg))
+        holding.is_over(leg, "the market is back within its limit; the exit goes on")
     return [order.pk]
 
 
@@ -239,6 +247,7 @@ def _remedy(
 def _end(leg: Leg, to: str, reason: str) -> None:
     leg.move(to, reason=reason, next_attempt_at=None)
     resolve_alert("exit_held", _subject(leg), "the exit is done")
+    holding.is_over(leg, "the exit has ended")
     log.info("leg_ended", leg=leg.pk, status=to, reason=reason)
 
 
@@ -246,6 +255,7 @@ def _give_up(leg: Leg, reason: str) -> None:
     leg.move("failed", reason=reason, next_attempt_at=None)
     log.error("leg_given_up", leg=leg.pk, reason=reason)
     resolve_alert("exit_held", _subject(leg), "the exit was given up")
+    holding.is_over(leg, "the exit was given up")
     raise_alert("leg_given_up", _subject(leg), reason, trade=leg.trade_id)
 
 

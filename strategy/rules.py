@@ -12,6 +12,7 @@ from typing import Literal, cast
 
 from exchange.quantising import limit_price, quantise_quantity, spot_limit_price, within_worst
 from exchange.types import RejectionCode, Side
+from orders.reasons import HELD_AT_LIMIT
 
 ZERO = Decimal(0)
 LIVE = ("planned", "sent", "open")
@@ -461,7 +462,9 @@ def _exit_price(leg: LegState, best: Decimal, market: MarketState) -> Decimal | 
     to_limit = limit_price if market.is_outcome else spot_limit_price
     sweep = to_limit(leg.side, best, market.tick_size)
     limit = within_worst(leg.side, sweep, best, leg.worst_price, market.tick_size)
-    return _held(best, cast(Decimal, leg.worst_price)) if limit is None else limit
+    if limit is None:
+        return _held(best, cast(Decimal, leg.worst_price), HELD_AT_LIMIT)
+    return limit
 
 
 def _without_price(market: MarketState) -> str:
@@ -483,8 +486,8 @@ def _own_price(side: Side, price: Decimal, market: MarketState) -> Decimal | str
     return own
 
 
-def _held(best: Decimal, worst: Decimal) -> str:
-    return f"held: the best price is {_plain(best)}, the limit {_plain(worst)}; trying again"
+def _held(best: Decimal, worst: Decimal, where: str = "held") -> str:
+    return f"{where}: the best price is {_plain(best)}, the limit {_plain(worst)}; trying again"
 
 
 def worst_price(leg: LegState, market: MarketState, limits: Limits) -> Decimal:

@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from orders.models import LIVE_ORDER_STATES, SIDES, Instrument, Leg, Trade
+from orders.reasons import HELD_AT_LIMIT
 from polytrader.rows import ExactDecimalField, Row
 from trailing.guards import GAP_POLICIES, Breach, GapPolicy, Guard
 from trailing.maths import Side, Trail, trigger_price
@@ -347,6 +348,8 @@ def _exit_phase(trade: Trade) -> str:
     legs = list(trade.legs.all())
     if all(leg.status == "done" for leg in legs):
         return "exited"
+    if any(leg.status == "working" and leg.reason.startswith(HELD_AT_LIMIT) for leg in legs):
+        return "held"
     return "retrying" if any(_is_troubled(leg) for leg in legs) else "exiting"
 
 
