@@ -173,7 +173,7 @@ def sweep() -> int:
 def held(asset: str) -> Decimal:
     """What the wallet holds of an asset by our book, settled or settling."""
     position = Position.objects.filter(asset=asset).first()
-    return Decimal(0) if position is None else max(position.matched, position.settled)
+    return Decimal(0) if position is None else position.held
 
 
 def _of(asset: str) -> Q:

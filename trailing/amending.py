@@ -20,6 +20,7 @@ from trailing.creating import create
 from trailing.ending import hold, tell
 from trailing.firing import Candidate, Fired
 from trailing.guards import Sight
+from trailing.lookups import Lookups
 from trailing.maths import Side, Trail, is_hit_by, trigger_price
 from trailing.models import TrailingStop, Watermark
 from trailing.requests import (
@@ -115,7 +116,7 @@ def _new_quantity(stop: TrailingStop, amendment: Amendment) -> Decimal | None:
     if amendment.quantity == "all" and stop.side == "buy":
         amendment.body.complain("quantity", "only a sale can be over all that is held")
     wanted = None if amendment.quantity == "all" else cast(Decimal, amendment.quantity)
-    check_quantity(amendment.body, stop.instrument, cast(Side, stop.side), wanted)
+    check_quantity(amendment.body, stop.instrument, cast(Side, stop.side), wanted, Lookups())
     return wanted
 
 

@@ -1,4 +1,4 @@
-"""Making stops: the price is looked at again under the lock, the first watermark taken, the row made."""
+"""Making stops: the first watermark taken, the row made, the price looked at again under the lock."""
 
 import secrets
 import time
@@ -9,76 +9,116 @@ from decimal import Decimal
 import structlog
 from django.db import connection
 
-from orders.models import Instrument
+from trailing import watermarks
 from trailing.maths import activates
-from trailing.models import StopEvent, TrailingStop, Watermark
+from trailing.models import StopEvent, TrailingStop
 from trailing.requests import StopRequest, fresh_price
-from trailing.sql import HOLD_INSTRUMENT
 
 log = structlog.get_logger()
 
+_HOLD_AND_READ = """
+SELECT id, bid, ask, last, observed_at FROM orders_instrument
+ WHERE id = ANY(%(ids)s::bigint[]) ORDER BY id FOR SHARE;
+SELECT id, price FROM trailing_watermark WHERE id = ANY(%(marks)s::bigint[])
+"""
+"""The second statement sees what was committed while the first one waited."""
+
 
 def create(request: StopRequest) -> TrailingStop:
-    """Make the stop. Call inside a transaction; ticks of its instrument wait until the commit.
+    """Make the stop. Call inside a transaction.
 
-    The price is looked at again under the lock: an activation price that is
-    satisfied already makes the stop active at once, with that price as its best.
+    An activation price that is satisfied already makes it active at once, with that price
+    as its best.
     """
     return create_many([request])[0]
 
 
 def create_many(requests: Sequence[StopRequest]) -> list[TrailingStop]:
-    """Make stops in a handful of statements, however many they are. Call inside a transaction."""
-    instruments = {request.instrument.pk: request.instrument for request in requests}
-    with connection.cursor() as cursor:
-        for pk in sorted(instruments):
-            cursor.execute(HOLD_INSTRUMENT, [pk])
-    for instrument in instruments.values():
-        instrument.refresh_from_db(fields=["bid", "ask", "last", "observed_at"])
-    stops = [_stop(request, instruments[request.instrument.pk]) for request in requests]
-    _give_watermarks(stops)
-    TrailingStop.objects.bulk_create(stops)
-    StopEvent.objects.bulk_create(_created(stop) for stop in stops)
+    """Make stops in a handful of statements, however many they are. Call inside a transaction.
+
+    They are inserted first and their instruments held last, so that ticks wait for
+    nothing but the commit. Whatever a tick has overtaken in between is made once more
+    under the lock: no stop begins with a best price that it has not seen.
+    """
+    stops = _insert(requests)
+    marks = _hold(requests, stops)
+    late = [
+        place
+        for place, (request, stop) in enumerate(zip(requests, stops, strict=True))
+        if _is_overtaken(request, stop, marks)
+    ]
+    if late:
+        _take_back([stops[place] for place in late])
+        for place, stop in zip(late, _insert([requests[place] for place in late]), strict=True):
+            stops[place] = stop
     log.info("stops_created", stops=[stop.state_key for stop in stops[:20]], count=len(stops))
     return stops
 
 
-def _stop(request: StopRequest, instrument: Instrument) -> TrailingStop:
-    price = fresh_price(instrument, request.reference, request.side)
+def _insert(requests: Sequence[StopRequest]) -> list[TrailingStop]:
+    stops = [_stop(request) for request in requests]
+    active = [stop for stop in stops if stop.status == "active"]
+    watermarks.take((stop, _first_best(stop)) for stop in active)
+    TrailingStop.objects.bulk_create(stops)
+    StopEvent.objects.bulk_create(_created(stop) for stop in stops)
+    return stops
+
+
+def _hold(requests: Sequence[StopRequest], stops: Sequence[TrailingStop]) -> dict[int, Decimal]:
+    """Keep ticks off the instruments until the commit, read their prices and the watermarks'."""
+    told = {
+        "ids": list({request.instrument.pk for request in requests}),
+        "marks": list({stop.watermark_id for stop in stops if stop.watermark_id is not None}),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_HOLD_AND_READ, told)
+        prices = {pk: seen for pk, *seen in cursor.fetchall()}
+        cursor.nextset()
+        marks = dict(cursor.fetchall())
+    for request in requests:
+        seen = request.instrument
+        seen.bid, seen.ask, seen.last, seen.observed_at = prices[seen.pk]
+    return marks
+
+
+def _is_overtaken(request: StopRequest, stop: TrailingStop, marks: dict[int, Decimal]) -> bool:
+    """Whether it would be made otherwise at the prices of now, or its watermark has moved on."""
+    if _is_pending(request):
+        return stop.status != "pending_activation"
+    return stop.watermark_id is None or marks[stop.watermark_id] != _first_best(stop)
+
+
+def _take_back(stops: Sequence[TrailingStop]) -> None:
+    StopEvent.objects.filter(stop__in=stops).delete()
+    TrailingStop.objects.filter(pk__in=[stop.pk for stop in stops]).delete()
+
+
+def _is_pending(request: StopRequest) -> bool:
+    price = fresh_price(request.instrument, request.reference, request.side)
     activation = request.activation_price
-    is_pending = activation is not None and not (
+    return activation is not None and not (
         price is not None and activates(request.side, price, activation)
     )
+
+
+def _stop(request: StopRequest) -> TrailingStop:
     return TrailingStop(
         state_key=_new_key(),
-        instrument=instrument,
+        instrument=request.instrument,
         side=request.side,
         reference=request.reference,
-        status="pending_activation" if is_pending else "active",
+        status="pending_activation" if _is_pending(request) else "active",
         quantity=request.quantity,
         trailing_percent=request.percent,
         trail_fraction=request.trail.fraction,
         trail_amount=request.trail.amount,
         trailing_ticks=request.ticks,
         entry_price=request.entry_price,
-        activation_price=activation,
+        activation_price=request.activation_price,
         strategy=request.strategy,
         mint_after_sell=request.mint_after_sell,
         **asdict(request.options),
     )
-
-
-def _give_watermarks(stops: Sequence[TrailingStop]) -> None:
-    """Give each active stop the watermark of its first best price, shared where it can be."""
-    found: dict[tuple[int, str, str, Decimal], Watermark] = {}
-    for stop in stops:
-        if stop.status != "active":
-            continue
-        best = _first_best(stop)
-        key = (stop.instrument_id, stop.side, stop.reference, best)
-        if key not in found or stop.reference == "executable":
-            found[key] = Watermark.at(stop, best)
-        stop.watermark = found[key]
 
 
 def _first_best(stop: TrailingStop) -> Decimal:
@@ -99,4 +139,4 @@ def _created(stop: TrailingStop) -> StopEvent:
 
 
 def _new_key() -> str:
-    return f"trailing_stop_{time.time_ns() // 1000}{secrets.randbelow(1_000_000):06d}"
+    return f"trailing_stop_{time.time_ns() // 1000}{secrets.randbelow(10**9):09d}"

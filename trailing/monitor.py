@@ -14,7 +14,6 @@ from decimal import Decimal
 
 import structlog
 from django.db import OperationalError, close_old_connections, transaction
-from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from exchange.errors import ExchangeError
@@ -25,7 +24,7 @@ from orders.venues import venue
 from polytrader import heartbeats
 from trailing import ending, firing, lease, watching
 from trailing.executable import Depth
-from trailing.models import StopEvent, TrailingStop, Watermark
+from trailing.models import StopEvent, TrailingStop
 from trailing.protecting import tell_blind
 from trailing.tick import Observation, TickResult, tick
 
@@ -270,16 +269,6 @@ def end_closed() -> int:
     stops = TrailingStop.objects.live().filter(instrument__in=closed)
     rows = stops.select_related("instrument", "watermark")[:100]
     return sum(ending.end(stop, "error", "error", reason, error_message=reason) for stop in rows)
-
-
-def tidy() -> int:
-    """Delete watermarks that no stop points to; the instruments are held, so that none is taken."""
-    idle = Watermark.objects.filter(~Exists(TrailingStop.objects.filter(watermark=OuterRef("pk"))))
-    with transaction.atomic():
-        ids = list(idle.values_list("instrument_id", flat=True).distinct())
-        list(Instrument.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk"))
-        deleted, _ = idle.filter(instrument_id__in=ids).delete()
-    return deleted
 
 
 class Watchdog(threading.Thread):

@@ -1,6 +1,5 @@
 """Reading a request for a stop: each field checked in itself, then against the market and the wallet."""
 
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -8,14 +7,13 @@ from typing import Any, cast
 
 from django.utils import timezone
 
-from exchange.errors import ExchangeError, Rejected
-from orders import balances, instruments
+from exchange.errors import Rejected
 from orders.models import Instrument
-from orders.venues import venue_of
 from polytrader.fields import Body
 from polytrader.numbers import plain
 from trailing.executable import executable_price
 from trailing.guards import GAP_POLICIES
+from trailing.lookups import Lookups
 from trailing.maths import Side, Trail, trigger_price
 from trailing.models import REFERENCES, WHOLE_BOOK, is_fresh
 
@@ -59,14 +57,14 @@ class Options:
     expires_at: datetime | None = None
 
 
-def read_request(data: Any) -> StopRequest:
+def read_request(data: Any, known: Lookups | None = None) -> StopRequest:
     """Check a body of `POST /api/trailing-stops` against the contract and the world.
 
     Raises `ApiError` 400 with every wrong field named, `Unavailable` when the
     venue is needed and does not answer. Stores nothing but what the venue says
     of the instrument and of the balances.
     """
-    body = Body(data)
+    body, known = Body(data), known or Lookups()
     symbol = body.text("symbol", required=True)
     side = cast(Side, body.choice("side", ("sell", "buy"), default="sell"))
     reference = body.choice("triggerBy", REFERENCES, default="bid" if side == "sell" else "ask")
@@ -81,12 +79,12 @@ def read_request(data: Any) -> StopRequest:
         body.complain("trailingPercent", f"one of {', '.join(TRAILS)} is required")
     if body.problems:
         body.check()  # what is wrong in itself is said without asking a venue
-    instrument = _read_instrument(body, symbol)
+    instrument = _read_instrument(body, symbol, known)
     body.check()
     assert instrument is not None
     if entry_price is None:
         wanted_now = quantity if isinstance(quantity, Decimal) else None
-        entry_price = _current_price(body, instrument, reference, side, wanted_now)
+        entry_price = _current_price(body, instrument, reference, side, wanted_now, known)
     trail = trail_of(percent, amount, ticks, instrument)
     warnings = check_trail(body, instrument, side, trail, entry_price)
     check_prices(body, instrument, {"entryPrice": entry_price, "activationPrice": activation_price})
@@ -94,8 +92,8 @@ def read_request(data: Any) -> StopRequest:
     if quantity == "all" and side == "buy":
         body.complain("quantity", "only a sale can be over all that is held; name a number")
     wanted = None if quantity == "all" else cast(Decimal, quantity)
-    check_quantity(body, instrument, side, wanted)
-    _check_minting(body, instrument, side, mint_after_sell)
+    check_quantity(body, instrument, side, wanted, known)
+    _check_minting(body, instrument, side, mint_after_sell, known)
     body.check()
     return StopRequest(
         instrument,
@@ -170,11 +168,11 @@ def _read_activation(body: Body) -> Decimal | None:
     return price if used else None
 
 
-def _read_instrument(body: Body, symbol: str) -> Instrument | None:
+def _read_instrument(body: Body, symbol: str, known: Lookups) -> Instrument | None:
     if "symbol" in body.problems:
         return None
     try:
-        instrument = instruments.known(symbol)
+        instrument = known.instrument(symbol)
     except Rejected as refusal:
         body.complain("symbol", f"{refusal}")
         return None
@@ -184,13 +182,18 @@ def _read_instrument(body: Body, symbol: str) -> Instrument | None:
 
 
 def _current_price(
-    body: Body, instrument: Instrument, reference: str, side: Side, quantity: Decimal | None
+    body: Body,
+    instrument: Instrument,
+    reference: str,
+    side: Side,
+    quantity: Decimal | None,
+    known: Lookups,
 ) -> Decimal:
     price = fresh_price(instrument, reference, side)
     if price is None and reference in WHOLE_BOOK:
-        price = _price_in_the_book(instrument, reference, side, quantity)
+        price = _price_in_the_book(instrument, reference, side, quantity, known)
     elif price is None:
-        quote = venue_of(instrument).quotes([instrument.symbol]).get(instrument.symbol)
+        quote = known.quote(instrument)
         if quote is not None:
             price = Instrument(bid=quote.bid, ask=quote.ask).price_of(reference, side)
     if price is None:
@@ -200,15 +203,14 @@ def _current_price(
 
 
 def _price_in_the_book(
-    instrument: Instrument, reference: str, side: Side, quantity: Decimal | None
+    instrument: Instrument, reference: str, side: Side, quantity: Decimal | None, known: Lookups
 ) -> Decimal | None:
     """The last trade's price, or what so much (`None`: all that is held) would get now."""
-    book = venue_of(instrument).books([instrument.symbol]).get(instrument.symbol)
+    book = known.book(instrument)
     if book is None or reference == "last":
         return None if book is None else book.last
     if quantity is None:
-        balances.opened(instrument.base_asset, instrument.venue)
-        quantity = balances.held(instrument.base_asset)
+        quantity = known.position(instrument.base_asset, instrument.venue).held
     return executable_price(book.bids if side == "sell" else book.asks, quantity)
 
 
@@ -266,11 +268,12 @@ def check_trail(
 
 
 def check_quantity(
-    body: Body, instrument: Instrument, side: Side, quantity: Decimal | None
+    body: Body, instrument: Instrument, side: Side, quantity: Decimal | None, known: Lookups
 ) -> None:
     """Refuse what the venue's grid, its minimum or the wallet does not have; opens the balances."""
-    balances.opened(instrument.base_asset, instrument.venue)
-    balances.opened(instrument.quote_asset, instrument.venue)
+    base, venue = instrument.base_asset, instrument.venue
+    held = known.position(base, venue).held
+    known.position(instrument.quote_asset, venue)
     if quantity is None:
         return
     step = instrument.quantity_step
@@ -279,20 +282,16 @@ def check_quantity(
     elif quantity < instrument.min_quantity:
         minimum = plain(instrument.min_quantity)
         body.complain("quantity", f"the venue's minimum order is {minimum}")
-    elif side == "sell" and quantity > balances.held(instrument.base_asset):
-        _look_again(instrument)
-        held = balances.held(instrument.base_asset)
+    elif side == "sell" and quantity > held:
+        known.look_again(instrument)
+        held = known.position(base, venue).held
         if quantity > held:
             body.complain("quantity", f"only {plain(held)} is held")
 
 
-def _look_again(instrument: Instrument) -> None:
-    """Something may have come from outside since the last comparison; a silent venue adds nothing."""
-    with suppress(ExchangeError):
-        balances.compare(instrument.base_asset, instrument.venue)
-
-
-def _check_minting(body: Body, instrument: Instrument, side: Side, wanted: bool) -> None:
+def _check_minting(
+    body: Body, instrument: Instrument, side: Side, wanted: bool, known: Lookups
+) -> None:
     if not wanted:
         return
     if side != "sell":
@@ -300,4 +299,4 @@ def _check_minting(body: Body, instrument: Instrument, side: Side, wanted: bool)
     elif not instrument.condition_id:
         body.complain("mintAfterSell", "only outcome tokens can be minted")
     else:
-        balances.opened(instrument.complement, instrument.venue)
+        known.position(instrument.complement, instrument.venue)

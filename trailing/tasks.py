@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from trailing import monitor
+from trailing import monitor, watermarks
 
 
 @shared_task(name="trailing.sweep")
@@ -13,5 +13,5 @@ def sweep() -> None:
 
 @shared_task(name="trailing.tidy")
 def tidy() -> None:
-    """Delete watermarks that no stop shares any more."""
-    monitor.tidy()
+    """Merge watermarks that have become equal, delete those that no stop shares any more."""
+    watermarks.tidy()

@@ -40,6 +40,11 @@ class Position(Row):
     def __str__(self) -> str:
         return self.asset
 
+    @property
+    def held(self) -> Decimal:
+        """What the wallet holds by our book, settled or settling."""
+        return max(self.matched, self.settled)
+
     def reserved(self) -> Decimal:
         """What is taken already of it (`orders.reserving`, which says it of many at once)."""
         from orders import reserving

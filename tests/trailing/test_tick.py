@@ -14,7 +14,7 @@ from orders.models import Order
 from tests.rows import a_stop, a_watermark, an_instrument, moments, seen
 from tests.trailing.test_maths import trails
 from tests.trailing.vectors import VECTORS, Vector
-from trailing import monitor
+from trailing import watermarks
 from trailing.maths import StopState, Trail
 from trailing.models import TrailingStop, Watermark
 from trailing.sql import END_TRIGGERED
@@ -104,7 +104,7 @@ def test_a_stop_left_behind_by_its_neighbours_trigger_goes_on_trailing():
     assert tight.current_trigger_price == Decimal("0.57")
     assert (wide.status, wide.watermark_price) == ("triggered", Decimal("0.70"))
     assert wide.triggered_by_price == Decimal("0.60")
-    assert monitor.tidy() == 1
+    assert watermarks.tidy().deleted == 1
 
 
 @pytest.mark.django_db
