@@ -1,6 +1,6 @@
 """The bodies of the HTTP API as the OpenAPI schema tells them; nothing here checks or answers.
 
-Requests are checked in `trailing/creating.py`; stops are shown by `trailing/showing.py`, numbers
+Requests are checked in `trailing/requests.py`; stops are shown by `trailing/showing.py`, numbers
 by `operations/status.py` and `minting/status.py`.
 """
 
@@ -202,6 +202,39 @@ STOP_STARTED = inline_serializer(
         "triggerPrice": PlainNumber(),
         "system": CharField(),
         "warnings": ListField(child=CharField(), required=False),
+    },
+)
+NEW_STOPS = inline_serializer(
+    "NewTrailingStops",
+    {"stops": ListField(child=deepcopy(NEW_STOP), min_length=1, max_length=1000)},
+)
+STOPS_STARTED = inline_serializer(
+    "TrailingStopsStarted",
+    {
+        "created": IntegerField(),
+        "refused": IntegerField(),
+        "results": ListField(
+            child=inline_serializer(
+                "TrailingStopMade",
+                {
+                    "stateKey": CharField(required=False),
+                    "status": ChoiceField(STOP_STATES, required=False),
+                    "entryPrice": PlainNumber(required=False),
+                    "triggerPrice": PlainNumber(required=False),
+                    "warnings": ListField(child=CharField(), required=False),
+                    "error": inline_serializer(
+                        "TrailingStopRefused",
+                        {
+                            "code": CharField(),
+                            "message": CharField(),
+                            "fields": DictField(child=CharField()),
+                        },
+                        required=False,
+                    ),
+                },
+            ),
+            help_text="one per stop asked for, in their order: what was made, or `error`",
+        ),
     },
 )
 FILL = inline_serializer(

@@ -25,6 +25,7 @@ urlpatterns = [
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", staff_member_required(SpectacularSwaggerView.as_view(url_name="schema"))),
     path("api/trailing-stops", trailing.TrailingStops.as_view()),
+    path("api/trailing-stops/bulk", trailing.TrailingStopsInBulk.as_view()),
     path("api/trailing-stops/<str:state_key>", trailing.OneTrailingStop.as_view()),
     path("api/trailing-stops/<str:state_key>/cancel", trailing.CancelTrailingStop.as_view()),
     path("api/trailing-stops/<str:state_key>/resume", trailing.ResumeTrailingStop.as_view()),

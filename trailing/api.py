@@ -13,9 +13,8 @@ from polytrader import schema
 from polytrader.errors import ApiError, conflict
 from polytrader.fields import Body
 from polytrader.idempotency import once
-from polytrader.json import Number
 from polytrader.paging import Pages
-from trailing import amending, creating, ending, requests
+from trailing import amending, bulk, creating, ending, requests
 from trailing.models import TrailingStop
 from trailing.showing import show_event, show_stop, with_exits
 
@@ -62,17 +61,26 @@ class TrailingStops(APIView):
 def _create(wanted: requests.StopRequest) -> Response:
     stop = creating.create(wanted)
     simulation = "" if settings.CONFIGURATION.exchange == "live" else " simulation"
-    body: dict[str, object] = {
+    body = {
         "message": f"Trailing stop{simulation} started for {stop.instrument.symbol}",
-        "stateKey": stop.state_key,
-        "status": stop.status,
-        "entryPrice": Number(stop.entry_price),
-        "triggerPrice": Number(stop.current_trigger_price),
+        **bulk.show_made(stop, wanted),
         "system": "Celery",
     }
-    if wanted.warnings:
-        body["warnings"] = list(wanted.warnings)
     return Response(body, status=201)
+
+
+class TrailingStopsInBulk(APIView):
+    """`POST` makes many stops at once."""
+
+    @extend_schema(
+        operation_id="create_trailing_stops",
+        parameters=[schema.IDEMPOTENCY_KEY],
+        request=schema.NEW_STOPS,
+        responses=schema.answers(201, schema.STOPS_STARTED, 400, 422),
+    )
+    def post(self, request: Request) -> Response:
+        """Make up to 1,000 stops, each row answered by its key or its error; 400 when none can be made."""
+        return once(request, bulk.make, lambda: bulk.read_all(request.data))
 
 
 def _check_printable(request: Request) -> None:
