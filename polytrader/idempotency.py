@@ -23,6 +23,19 @@ log = structlog.get_logger()
 LONGEST_TURN = "15s"
 """How long a duplicate waits for the first; then its thread is needed for others."""
 
+_TAKE_TURN = "SET lock_timeout = %s; SELECT pg_advisory_lock(%s); SET lock_timeout = 0"
+
+_CLAIM = """
+INSERT INTO polytrader_idempotentanswer AS a (token_id, key, path, digest, created_at)
+VALUES (%(token)s, %(key)s, %(path)s, %(digest)s, %(now)s)
+ON CONFLICT (token_id, key) DO UPDATE
+   SET path = excluded.path, digest = excluded.digest, status_code = NULL, body = NULL,
+       created_at = excluded.created_at
+ WHERE a.created_at < %(forgotten)s
+RETURNING *
+"""
+"""A key is new, or so old that it counts for new; otherwise nothing is returned."""
+
 Prepared = TypeVar("Prepared")
 Act = Callable[[Prepared], Response]
 Finish = Callable[[Mapping[str, Any]], Response]
@@ -106,9 +119,7 @@ def _turn(request: Request, key: str) -> Iterator[None]:
     number = int.from_bytes(hashlib.sha256(name).digest()[:8], signed=True)
     try:
         with connection.cursor() as cursor:
-            cursor.execute("SET lock_timeout = %s", [LONGEST_TURN])
-            cursor.execute("SELECT pg_advisory_lock(%s)", [number])
-            cursor.execute("SET lock_timeout = 0")
+            cursor.execute(_TAKE_TURN, [LONGEST_TURN, number])
     except OperationalError:
         connection.close()  # with its lock_timeout
         raise ApiError(
@@ -182,14 +193,11 @@ def _check_same(answer: IdempotentAnswer, request: Request) -> None:
 
 
 def _claim(request: Request, key: str) -> IdempotentAnswer:
-    token, digest = _token(request), _digest(request)
-    IdempotentAnswer.objects.filter(
-        token=token, key=key, created_at__lt=timezone.now() - KEPT_FOR
-    ).delete()
-    IdempotentAnswer.objects.bulk_create(
-        [IdempotentAnswer(token=token, key=key, path=request.path, digest=digest)],
-        ignore_conflicts=True,
-    )
+    token, now = _token(request), timezone.now()
+    told = {"token": token.pk, "key": key, "path": request.path, "digest": _digest(request)}
+    times = {"now": now, "forgotten": now - KEPT_FOR}
+    for answer in IdempotentAnswer.objects.raw(_CLAIM, {**told, **times}):
+        return answer
     answer = IdempotentAnswer.objects.select_for_update().get(token=token, key=key)
     _check_same(answer, request)
     return answer

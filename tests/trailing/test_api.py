@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from orders.models import Instrument, Order
+from polytrader.models import KEPT_FOR, IdempotentAnswer
 from tests.rows import Api, a_stop, an_instrument, seen
 from tests.trailing.test_tick import in_threads
 from trailing import ending
@@ -231,6 +232,17 @@ def test_the_same_idempotency_key_gets_the_same_answer_and_one_stop(api: Api, to
     assert TrailingStop.objects.count() == 1
     other = api.post(PATH, {**body, "quantity": 20}, **{"Idempotency-Key": "a"})
     assert other.status_code == 422
+
+
+def test_a_key_of_more_than_a_day_ago_counts_for_a_new_one(api: Api, token: Instrument):
+    body = {"symbol": token.symbol, "quantity": 10, "trailingPercent": 10}
+    key = {"Idempotency-Key": "again"}
+    first = api.post(PATH, body, **key).json()["stateKey"]
+    IdempotentAnswer.objects.update(created_at=timezone.now() - KEPT_FOR)
+    second = api.post(PATH, body | {"quantity": 20}, **key).json()["stateKey"]
+    third = api.post(PATH, body | {"quantity": 20}, **key).json()["stateKey"]
+    assert first != second == third
+    assert IdempotentAnswer.objects.count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
