@@ -63,7 +63,14 @@ class Lost:
     symbols: frozenset[str]
 
 
-MarketNews = Snapshot | PricesChanged | Traded | TickSizeChanged | Lost
+@dataclass(frozen=True, slots=True)
+class Garbled:
+    """Something was said of these symbols' books that could not be read: it is lost."""
+
+    symbols: frozenset[str]
+
+
+MarketNews = Snapshot | PricesChanged | Traded | TickSizeChanged | Lost | Garbled
 
 
 @dataclass(frozen=True, slots=True)

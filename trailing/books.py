@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from exchange.market_news import (
+    Garbled,
     Heard,
     Lost,
     MarketNews,
@@ -61,7 +62,7 @@ class Books:
         """Trust a line again by a whole book of REST, asked for after the doubt arose."""
         with self._lock:
             line = self._lines.get(book.symbol)
-            if line is None or line.doubted_at is None or line.doubted_at > asked_at:
+            if line is None or not line.may_be_restored(asked_at):
                 return None
             told_at = book.told_at or line.told_at
             told = Snapshot(book.symbol, book.bids, book.asks, book.last, told_at)
@@ -108,7 +109,13 @@ class Books:
 
     def _take(self, news: MarketNews, at: datetime) -> Observation | None:
         if isinstance(news, Lost):
-            self._lose(news.symbols, at)
+            for lost in self._lines_of(news.symbols):
+                lost.lose(at)
+            return None
+        if isinstance(news, Garbled):
+            self._skip("garbled")
+            for garbled in self._lines_of(news.symbols):
+                garbled.distrust("a message about it could not be read", at)
             return None
         line = self._lines.get(news.symbol)
         if line is None:
@@ -132,11 +139,8 @@ class Books:
             return None
         return line.change(news, at) if isinstance(news, PricesChanged) else line.restart(news, at)
 
-    def _lose(self, symbols: Iterable[str], at: datetime) -> None:
-        for symbol in symbols:
-            line = self._lines.get(symbol)
-            if line is not None:
-                line.lose(at)
+    def _lines_of(self, symbols: Iterable[str]) -> list[Line]:
+        return [line for symbol in symbols if (line := self._lines.get(symbol)) is not None]
 
     def _skip(self, kind: str) -> None:
         self.skipped[kind] += 1

@@ -49,6 +49,8 @@ class Line:
     watched: Watched
     doubted_at: datetime | None
     doubt: str = "no snapshot yet"
+    doubted_again_at: datetime | None = None
+    """When the latest reason arose: what REST was asked before that does not end the doubt."""
     bid: Decimal | None = None
     ask: Decimal | None = None
     last: Decimal | None = None
@@ -76,6 +78,7 @@ class Line:
 
     def distrust(self, why: str, now: datetime) -> None:
         """Believe nothing until the next snapshot."""
+        self.doubted_again_at = max(now, self.doubted_again_at or now)
         if self.doubted_at is None:
             self.doubted_at, self.doubt = now, why
             self._unplaced.clear()
@@ -96,6 +99,12 @@ class Line:
             self.told_at = 0
         return True
 
+    def may_be_restored(self, asked_at: datetime) -> bool:
+        """Whether it is in doubt, for no reason that came after REST was asked."""
+        if self.doubted_at is None:
+            return False
+        return (self.doubted_again_at or self.doubted_at) <= asked_at
+
     def restart(self, told: Snapshot, at: datetime) -> Observation | None:
         """Begin from a whole book; changes told since then stand."""
         if told.told_at >= self.told_at:
@@ -104,7 +113,8 @@ class Line:
         self.told_at = max(self.told_at, told.told_at)
         if told.last is not None and told.told_at >= self.traded_at:
             self.last, self.traded_at = told.last, told.told_at
-        self.doubted_at, self.doubt, self._differed, self.torn_at = None, "", False, None
+        self.doubted_at, self.doubted_again_at, self.doubt = None, None, ""
+        self._differed, self.torn_at = False, None
         return self._observed(at)
 
     def change(self, told: PricesChanged, at: datetime) -> Observation | None:
@@ -119,7 +129,7 @@ class Line:
 
     def trade(self, told: Traded, at: datetime) -> Observation | None:
         """Take the price of a trade, unless a later one is known."""
-        if told.told_at < self.traded_at:
+        if told.told_at < self.traded_at <= told.told_at + CLOCK_STEP:
             return None
         self.last, self.traded_at = told.price, told.told_at
         return self._observed(at)
@@ -144,9 +154,10 @@ class Line:
     def _observed(self, at: datetime) -> Observation | None:
         """What the tick is to see now, if it is to be trusted and says anything new."""
         self.known_at = at
+        if not self.is_trusted or (self.bid is None and self.ask is None):
+            return None
         if self.bid is not None and self.ask is not None and self.bid > self.ask:
             self.distrust("the book is crossed", at)
-        if not self.is_trusted or (self.bid is None and self.ask is None):
             return None
         if self._seen is not None:
             at = max(at, self._seen.received_at + _INSTANT)

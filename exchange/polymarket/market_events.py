@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from exchange.market_news import (
+    Garbled,
     Level,
     MarketNews,
     PricesChanged,
@@ -32,7 +33,10 @@ _ONE, _ZERO = Decimal(1), Decimal(0)
 
 
 def read_frame(frame: str | bytes) -> tuple[list[MarketNews], list[str]]:
-    """Return the news of a frame in its order, and for each part that is none what kind it was."""
+    """Return the news of a frame in its order, and for each part that is none what kind it was.
+
+    A part of which no more than its tokens can be read is `Garbled` in its place.
+    """
     try:
         data = orjson.loads(frame)
     except orjson.JSONDecodeError:
@@ -42,8 +46,10 @@ def read_frame(frame: str | bytes) -> tuple[list[MarketNews], list[str]]:
     for part in data if isinstance(data, list) else [data]:
         try:
             news += _read(part)
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError):
             skipped.append(_kind_of(part))
+            if tokens := _tokens_in(part):
+                news.append(Garbled(tokens))
     return news, skipped
 
 
@@ -103,6 +109,7 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], list[MarketNews]]] = {
     "last_trade_price": _last_trade_price,
     "tick_size_change": _tick_size_change,
 }
+_OF_BOOKS = ("book", "price_change", "best_bid_ask")
 
 
 def _best(row: Mapping[str, Any]) -> tuple[Decimal | None, Decimal | None]:
@@ -140,6 +147,16 @@ def _quantity(value: object) -> Decimal:
 
 def _told_at(part: Mapping[str, Any]) -> int:
     return int(part["timestamp"])
+
+
+def _tokens_in(part: object) -> frozenset[str]:
+    """The tokens whose book a part was about. A lost trade says nothing of the book."""
+    if not isinstance(part, Mapping) or part.get("event_type") not in _OF_BOOKS:
+        return frozenset()
+    changes = part.get("price_changes")
+    rows = [part, *changes] if isinstance(changes, list) else [part]
+    named = (row.get("asset_id") for row in rows if isinstance(row, Mapping))
+    return frozenset(token for token in named if isinstance(token, str))
 
 
 def _kind_of(part: object) -> str:

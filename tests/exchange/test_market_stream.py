@@ -15,7 +15,15 @@ from structlog.testing import capture_logs
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
-from exchange.market_news import Heard, Lost, PricesChanged, Snapshot, TickSizeChanged, Traded
+from exchange.market_news import (
+    Garbled,
+    Heard,
+    Lost,
+    PricesChanged,
+    Snapshot,
+    TickSizeChanged,
+    Traded,
+)
 from exchange.polymarket import market_stream
 from exchange.polymarket.market_events import read_frame
 from exchange.polymarket.market_stream import MarketStream
@@ -23,7 +31,7 @@ from exchange.polymarket.settings import Endpoints
 from exchange.polymarket.user_stream import Pace
 
 A, B, C = (digit * 20 for digit in "123")
-BOOK = {
+BOOK: dict[str, Any] = {
     "event_type": "book",
     "asset_id": A,
     "market": "0xab",
@@ -32,14 +40,14 @@ BOOK = {
     "timestamp": "1757908892351",
     "hash": "0xabc",
 }
-BEST = {
+BEST: dict[str, Any] = {
     "event_type": "best_bid_ask",
     "asset_id": A,
     "best_bid": "0.4",
     "best_ask": "0.6",
     "timestamp": "7",
 }
-CHANGE = {
+CHANGE: dict[str, Any] = {
     "event_type": "price_change",
     "price_changes": [
         {"asset_id": A, "price": "0.5", "size": "0", "side": "BUY", "best_bid": "0.48", "best_ask": "1"},
@@ -107,20 +115,13 @@ def test_a_frame_is_read_as_its_news_in_order(frame, news):
         ("3", "int"),
         ('["a"]', "str"),
         ("null", "NoneType"),
-        ({"event_type": "magic"}, "event 'magic'"),
-        ({"event_type": ["book"]}, "event ''"),
+        ({"event_type": "magic", "asset_id": A}, "event 'magic'"),
+        ({"event_type": ["book"], "asset_id": A}, "event ''"),
         ({**BOOK, "asset_id": None}, "misshapen book"),
-        ({**BOOK, "bids": None}, "misshapen book"),
-        ({**BOOK, "bids": [{"price": "1.2", "size": "1"}]}, "misshapen book"),
-        ({**BOOK, "bids": [{"price": "0.5", "size": "-1"}]}, "misshapen book"),
-        ({**BOOK, "bids": [{"price": "0.5", "size": "1e99"}]}, "misshapen book"),
-        ({**BOOK, "timestamp": "soon"}, "misshapen book"),
-        ({**BEST, "best_bid": "1"}, "misshapen best_bid_ask"),
-        ({**BEST, "best_bid": "-0.2"}, "misshapen best_bid_ask"),
-        ({**BEST, "best_ask": "NaN"}, "misshapen best_bid_ask"),
-        ({**BEST, "best_bid": "1e-400"}, "misshapen best_bid_ask"),
-        ({**CHANGE, "price_changes": [{"asset_id": A}]}, "misshapen price_change"),
+        ({**CHANGE, "price_changes": None}, "misshapen price_change"),
+        ({**CHANGE, "price_changes": [3]}, "misshapen price_change"),
         ({**TRADE, "price": "0"}, "misshapen last_trade_price"),
+        ({**TICK, "asset_id": ""}, "misshapen tick_size_change"),
     ],
 )
 def test_what_cannot_be_read_is_named(frame, kind):
@@ -128,12 +129,49 @@ def test_what_cannot_be_read_is_named(frame, kind):
     assert read_frame(text) == ([], [kind])
 
 
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {**BOOK, "bids": None},
+        {**BOOK, "bids": [{"price": "1.2", "size": "1"}]},
+        {**BOOK, "bids": [{"price": "0.5", "size": "-1"}]},
+        {**BOOK, "bids": [{"price": "0.5", "size": "1e99"}]},
+        {**BOOK, "bids": [{"price": "0.5"}]},
+        {**BOOK, "last_trade_price": "7"},
+        {**BOOK, "timestamp": "soon"},
+        {**BEST, "best_bid": "1"},
+        {**BEST, "best_bid": "-0.2"},
+        {**BEST, "best_ask": "NaN"},
+        {**BEST, "best_bid": "1e-400"},
+        {**BEST, "best_bid": {}},
+        {key: value for key, value in BEST.items() if key != "best_ask"},
+        {**CHANGE, "price_changes": [{"asset_id": A}]},
+        {**CHANGE, "price_changes": [{**CHANGE["price_changes"][0], "side": "HOLD"}, None]},
+    ],
+)
+def test_what_cannot_be_read_of_a_book_names_the_token_it_was_about(frame):
+    text = json.dumps([frame, TICK])
+    news, skipped = read_frame(text)
+    assert news == [Garbled(frozenset({A})), TickSizeChanged(A)]
+    assert skipped == [f"misshapen {frame['event_type']}"]
+
+
+def test_every_token_of_a_change_is_in_doubt_by_one_row_that_cannot_be_read():
+    rows = [*CHANGE["price_changes"][:2], {"asset_id": C, "price": "2"}]
+    news, _ = read_frame(json.dumps({**CHANGE, "price_changes": rows}))
+    assert news == [Garbled(frozenset({A, B, C}))]
+
+
 def test_what_cannot_be_read_does_not_take_the_rest_of_its_frame_along():
     assert read_frame(json.dumps([{}, BEST, 3])) == ([PRICES], ["event ''", "int"])
 
 
 _json = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
     max_leaves=8,
 )
@@ -143,7 +181,30 @@ _json = st.recursive(
 def test_no_frame_raises(frame, data):
     changed = dict(frame)
     changed[data.draw(st.sampled_from(sorted(frame)))] = data.draw(_json)
-    read_frame(json.dumps(changed))
+    news, skipped = read_frame(json.dumps(changed))
+    assert all(isinstance(each, Garbled) for each in news) or not skipped
+
+
+@given(st.sampled_from([BOOK["bids"], CHANGE["price_changes"]]), st.data())
+def test_no_row_raises_and_none_that_cannot_be_read_goes_unnoticed(rows, data):
+    changed = dict(rows[0])
+    changed[data.draw(st.sampled_from(sorted(changed)))] = data.draw(_json)
+    frame = (
+        {**BOOK, "bids": [changed]}
+        if rows is BOOK["bids"]
+        else {**CHANGE, "price_changes": [changed]}
+    )
+    news, skipped = read_frame(json.dumps(frame))
+    assert len(news) == 1 or "asset_id" not in changed or not isinstance(changed["asset_id"], str)
+    assert bool(skipped) == all(isinstance(each, Garbled) for each in news)
+
+
+def test_a_frame_of_ten_megabytes_is_read_whole():
+    rows = [{**CHANGE["price_changes"][0], "price": f"0.{at:05}"} for at in range(1, 90_000)]
+    frame = json.dumps({**CHANGE, "price_changes": rows})
+    assert len(frame) > 10_000_000
+    news, skipped = read_frame(frame)
+    assert (len(news), len(news[0].changes), skipped) == (1, len(rows), [])
 
 
 class Channel:
@@ -310,13 +371,14 @@ def test_every_connection_is_replaced_after_its_life():
 
 
 def test_unreadable_frames_are_counted_and_logged_once_a_kind():
-    strange = ["what", "what", 3, {"event_type": "new"}, "x" * 10_000_000]
+    garbled = {**BEST, "best_bid": "7"}
+    strange = ["what", "what", 3, {"event_type": "new"}, "x" * 10_000_000, [garbled, garbled]]
     with capture_logs() as logs, listening(telling(*strange, BEST)) as (stream, news, _):
-        assert told(news, 1) == [PRICES]
-        assert stream.skipped == 5
+        assert told(news, 3) == [Garbled(frozenset({A}))] * 2 + [PRICES]
+        assert stream.skipped == 7
         assert stream.connections == 1
     kinds = [each["kind"] for each in logs if each["event"] == "market_stream_frame_skipped"]
-    assert kinds == ["not_json", "int", "event 'new'"]
+    assert kinds == ["not_json", "int", "event 'new'", "misshapen best_bid_ask"]
 
 
 def test_a_venue_that_is_away_is_tried_again_until_it_is_told_to_stop():

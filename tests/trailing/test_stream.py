@@ -397,13 +397,26 @@ def test_bad_frames_do_not_keep_the_next_good_one_from_firing(market: Market):
     with following() as found:
         wait_until(lambda: found.books.count() == (1, 1))
         book = {"event_type": "best_bid_ask", "asset_id": instrument.symbol, "timestamp": "99"}
-        market.say("what", "[", "3", {}, [[]], {**book, "best_bid": "7", "best_ask": "8"})
-        market.say({**book, "asset_id": "5" * 20, "best_bid": "0.1", "best_ask": "0.2"})
+        other = {**book, "asset_id": "5" * 20}
+        market.say("what", "[", "3", {}, [[]], {**other, "best_bid": "7", "best_ask": "8"})
+        market.say({**other, "best_bid": "0.1", "best_ask": "0.2"})
         market.say("x" * 10_000_000, {**book, "best_bid": "0.1", "best_ask": "0.2"})
         wait_until(has(stop, "triggered"))
 
 
 # doubt and loss
+
+
+@rows
+def test_a_price_that_cannot_be_read_is_asked_for(market: Market):
+    instrument = a_market(market)
+    stop = a_stop(instrument, THREE_TICKS, "0.50")
+    with following() as found:
+        wait_until(lambda: found.books.count() == (1, 1))
+        market.put(instrument.symbol, "0.46", "0.48", silently=True)
+        said = {"event_type": "best_bid_ask", "asset_id": instrument.symbol, "timestamp": "99"}
+        market.say({**said, "best_bid": "46", "best_ask": "48"})
+        wait_until(has(stop, "triggered"), seconds=2)
 
 
 @rows

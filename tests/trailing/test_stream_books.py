@@ -5,7 +5,15 @@ from decimal import Decimal
 
 import pytest
 
-from exchange.market_news import Heard, Lost, PricesChanged, Snapshot, TickSizeChanged, Traded
+from exchange.market_news import (
+    Garbled,
+    Heard,
+    Lost,
+    PricesChanged,
+    Snapshot,
+    TickSizeChanged,
+    Traded,
+)
 from exchange.types import Book, Quote
 from trailing.books import GRACE, Books
 from trailing.line import CLOCK_STEP, REPEAT_AFTER, Watched
@@ -101,8 +109,8 @@ def test_an_empty_side_is_no_price_and_two_of_them_are_no_observation():
 
 @pytest.mark.parametrize(
     "doubt",
-    [Lost(frozenset({A})), TickSizeChanged(A), change(53, 52)],
-    ids=["lost", "tick size", "crossed"],
+    [Lost(frozenset({A})), TickSizeChanged(A), change(53, 52), Garbled(frozenset({A, "3" * 20}))],
+    ids=["lost", "tick size", "crossed", "garbled"],
 )
 def test_what_is_in_doubt_is_not_observed_until_a_fresh_snapshot(doubt):
     ear = Ear()
@@ -124,6 +132,27 @@ def test_a_snapshot_of_rest_ends_a_doubt_that_is_older_than_the_question():
     assert ear.books.restore(told, asked_at) is None
     assert ear.is_asked_for()
     assert ear.restores(45, 47).bid == price(45)
+
+
+def test_a_doubt_that_arises_again_is_not_ended_by_what_rest_was_asked_before():
+    ear = Ear()
+    ear.hears(snapshot())
+    ear.hears(TickSizeChanged(A))
+    assert ear.is_asked_for()
+    asked_at = ear.now
+    ear.hears(Garbled(frozenset({A})))
+    told = Book(A, levels(45), levels(47), None, ear.now)
+    assert ear.books.restore(told, asked_at) is None
+    assert ear.is_asked_for()  # at once: it has been in doubt for long enough
+    assert ear.restores(45, 47).bid == price(45)
+
+
+def test_what_was_garbled_is_counted_and_does_not_concern_the_other_books():
+    ear = Ear()
+    ear.hears(snapshot(), snapshot(symbol=B))
+    assert ear.hears(Garbled(frozenset({A})), change(48, 52, symbol=B)) == [(48, 52)]
+    assert ear.books.count() == (2, 1)
+    assert ear.books.skipped == {"garbled": 1}
 
 
 def test_a_snapshot_older_than_the_best_prices_told_since_does_not_undo_them():
@@ -163,6 +192,13 @@ def test_the_last_trade_goes_with_the_best_prices():
     ear.hears(snapshot(last=None))
     (seen,) = ear.books.hear(Heard(ear.now, [Traded(A, price(40), 7)]))
     assert (seen.bid, seen.last) == (price(50), price(40))
+
+
+def test_a_trade_of_a_wrong_clock_does_not_keep_later_trades_out_for_ever():
+    ear = Ear()
+    ear.hears(snapshot(told_at=10), Traded(A, price(60), 20 + CLOCK_STEP))
+    (seen,) = ear.books.hear(Heard(ear.now, [Traded(A, price(40), 11)]))
+    assert seen.last == price(40)
 
 
 def test_a_quiet_line_is_confirmed_by_rest_with_the_time_of_the_answer():
