@@ -107,3 +107,5 @@ def _evaluate(stop: TrailingStop, price: Decimal, result: Evaluated) -> None:
         Watermark.objects.filter(pk=stop.watermark.pk).update(price=best)
     if stop.breached_since is not None:
         stop.note(breached_since=None, breach_updates=0)
+        said = "the price recovered before it was confirmed"
+        StopEvent.objects.create(stop=stop, kind="recovered", price=price, text=said)
