@@ -18,7 +18,7 @@ from exchange.types import Book, Quote
 from orders.models import Instrument
 from tests.rows import a_stop, a_watermark, an_instrument
 from tests.trailing.model import Market, Stop, Terms
-from trailing import ending, firing, monitor
+from trailing import ending, firing, monitor, watermarks
 from trailing.guards import GAP_POLICIES, Guard
 from trailing.maths import Trail
 from trailing.models import StopEvent, TrailingStop
@@ -293,7 +293,7 @@ def _do(
         for market in markets:
             market.end_expired(now)
     elif step.act == "tidy":
-        monitor.tidy()
+        watermarks.tidy()
     else:
         real = observations(rows, step, lambda frame: on_the_clock - frame.late)
         seen = [each for each in real.values() if each is not None]
