@@ -9,7 +9,6 @@ Run: python -m bench.market_channel
 import asyncio
 import json
 import os
-import random
 import statistics
 import sys
 import tempfile
@@ -27,31 +26,16 @@ PAIRS, FRAMES, RATE = 250, 25_000, 2_500
 
 def main() -> None:
     """Make the recording, play it twice, print a line for each."""
+    from bench.wandering import recording
     from tests.paper_process import running_paper
 
     with tempfile.TemporaryDirectory(prefix="polytrader-bench-") as folder:
         file = Path(folder) / "ticks.csv"
-        file.write_text(_recording())
+        file.write_text(recording(PAIRS, FRAMES, RATE))
         told = {"PAPER_GENERATOR": "0"}
         with running_paper(Path(folder) / "paper", OWNER, **told) as paper:
             for name, speed in ((f"at {RATE:,} frames/s", 1), ("as fast as read", 10_000)):
                 asyncio.run(_measure(paper, str(file), name, speed))
-
-
-def _recording() -> str:
-    """Write prices that wander by a cent, in RATE changes a second of recorded time."""
-    chance = random.Random(1)
-    bids = [chance.randint(20, 80) for _ in range(PAIRS)]
-    rows = ["timestamp_ms,event_type,asset_id,side,price,size,best_bid,best_ask"]
-    for number in range(FRAMES):
-        at, pair = 1_780_000_000_000 + number * 1000 // RATE, number % PAIRS
-        bid = bids[pair] = min(max(bids[pair] + chance.choice((-1, 0, 1)), 10), 90)
-        first, second, size = 1_000_000 + pair, 2_000_000 + pair, chance.randint(1, 900)
-        rows.append(f"{at},PRICE_CHANGE,{first},BID,0.{bid},{size},0.{bid},0.{bid + 2}")
-        rows.append(
-            f"{at},PRICE_CHANGE,{second},ASK,0.{100 - bid},{size},0.{98 - bid},0.{100 - bid}"
-        )
-    return "\n".join(rows) + "\n"
 
 
 async def _measure(paper, file: str, name: str, speed: int) -> None:

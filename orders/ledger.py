@@ -13,6 +13,8 @@ from django.db.models import F
 from django.utils import timezone
 
 from orders.models import Entry, Fill, Instrument, Position
+from polytrader import prepared
+from polytrader.prepared import Columns
 
 BASE_UNIT = Decimal("0.000001")
 
@@ -24,11 +26,23 @@ def lock(assets: Iterable[str], venue: str) -> dict[str, Position]:
     that two orders cannot both count on the same shares.
     """
     names = sorted(set(assets))
-    Position.objects.bulk_create(
-        [Position(asset=name, venue=venue) for name in names], ignore_conflicts=True
-    )
-    rows = Position.objects.select_for_update().filter(asset__in=names).order_by("asset")
-    return {row.asset: row for row in rows}
+    found = _lock(names)
+    if missing := [Position(asset=name, venue=venue) for name in names if name not in found]:
+        Position.objects.bulk_create(missing, ignore_conflicts=True)
+        found = _lock(names)
+    return found
+
+
+_POSITIONS = Columns(Position, "p")
+_LOCK = f"""
+SELECT {_POSITIONS.sql} FROM orders_position p
+ WHERE asset = ANY(%(assets)s::text[]) ORDER BY asset FOR UPDATE
+"""  # noqa: S608 - names of columns
+
+
+def _lock(names: Sequence[str]) -> dict[str, Position]:
+    (rows,) = prepared.run((_LOCK, {"assets": list(names)}))
+    return {position.asset: position for position in map(_POSITIONS.read, rows)}
 
 
 @dataclass(frozen=True, slots=True)

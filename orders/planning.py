@@ -1,7 +1,7 @@
 """Planning: an intent becomes a trade, its legs and planned orders, within what can be sold."""
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -11,23 +11,26 @@ from django.utils import timezone
 
 from exchange.quantising import limit_price, quantise_quantity, spot_limit_price, within_worst
 from exchange.types import OrderType, Side
-from orders import balances, fees, ledger
+from orders import balances, fees, ledger, reserving
 from orders.models import Instrument, Leg, Order, Position, Trade
+from polytrader import prepared
 
 FIRST_RETRY = timedelta(milliseconds=200)
 LONGEST_RETRY = timedelta(seconds=2)
 WAIT_FOR_SHARES = timedelta(seconds=2)
 
 
-def lock_positions(instruments: Iterable[Instrument]) -> None:
+def lock_positions(instruments: Iterable[Instrument]) -> dict[str, Position]:
     """Lock what these instruments take from and bring, before anything is planned on them."""
     assets: dict[str, set[str]] = {}
     for instrument in instruments:
         assets.setdefault(instrument.venue, set()).update(
             (instrument.base_asset, instrument.quote_asset)
         )
+    locked: dict[str, Position] = {}
     for venue in sorted(assets):
-        ledger.lock(assets[venue], venue)
+        locked |= ledger.lock(assets[venue], venue)
+    return locked
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,37 +72,60 @@ class NotSellable(Exception):
 
 
 def open_exits(requests: Sequence[ExitRequest]) -> list[tuple[Trade, Order | None]]:
-    """Make the trade of each exit with its first order planned, in a handful of statements.
+    """Make the trade of each exit with its first order planned, in a handful of round trips.
 
     They share what can be sold in the given order. The order is `None` where
     nothing can be sold at this moment; its leg is due at once and planned again.
-    The caller holds the positions' locks (`lock_positions`) and commits.
+    Call inside a transaction; the positions are locked here until its end.
     """
-    trades = Trade.objects.bulk_create(
-        Trade(purpose="exit", strategy=r.strategy, mint_after_sell=r.mint_after_sell)
-        for r in requests
-    )
-    free = Free()
-    legs, orders = [], []
+    positions = lock_positions({r.instrument.pk: r.instrument for r in requests}.values())
+    trades, legs, orders = _rows(requests, positions)
+    planned = [order for order in orders if order is not None]
+    prepared.run(*(prepared.insertion(rows) for rows in (trades, legs, planned) if rows))
+    return list(zip(trades, orders, strict=True))
+
+
+def _rows(
+    requests: Sequence[ExitRequest], positions: Mapping[str, Position]
+) -> tuple[list[Trade], list[Leg], list[Order | None]]:
+    """The rows of these exits, with their ids, not yet saved."""
+    count = {"count": len(requests)}
+    ids = prepared.run(*((prepared.next_ids(model), count) for model in (Trade, Leg, Order)))
+    trade_ids, leg_ids, order_ids = ([pk for (pk,) in rows] for rows in ids)
+    free = Free(positions)
     now = timezone.now()
-    for request, trade in zip(requests, trades, strict=True):
-        wanted = request.quantity
-        if wanted is None:
-            wanted = held(request.instrument, request.side)
+    trades, legs, orders = [], [], []
+    for request, trade_id, leg_id, order_id in zip(
+        requests, trade_ids, leg_ids, order_ids, strict=True
+    ):
+        trade = Trade(
+            id=trade_id,
+            purpose="exit",
+            strategy=request.strategy,
+            mint_after_sell=request.mint_after_sell,
+        )
         leg = Leg(
+            id=leg_id,
             trade=trade,
             instrument=request.instrument,
             side=request.side,
-            quantity=wanted,
+            quantity=_wanted(request, positions),
             worst_price=request.worst_price,
         )
         order = _first_order(leg, request.best_price, free)
+        if order is not None:
+            order.pk = order_id
         leg.attempts, leg.next_attempt_at = (0, now) if order is None else (1, None)
+        trades.append(trade)
         legs.append(leg)
         orders.append(order)
-    Leg.objects.bulk_create(legs)
-    Order.objects.bulk_create(order for order in orders if order is not None)
-    return list(zip(trades, orders, strict=True))
+    return trades, legs, orders
+
+
+def _wanted(request: ExitRequest, positions: Mapping[str, Position]) -> Decimal:
+    if request.quantity is not None:
+        return request.quantity
+    return positions[asset_taken(request.instrument, request.side)].held
 
 
 def open_trade(trade: Trade, requests: Sequence[LegRequest]) -> list[Order]:
@@ -151,10 +177,13 @@ def plan(leg: Leg, quantity: Decimal, price: Decimal) -> Order | None:
 
 
 class Free:
-    """What can be sold per asset, less what was taken from it here. Hold the positions' locks."""
+    """What can be sold per asset, less what was taken from it here. Hold the positions' locks.
 
-    def __init__(self) -> None:
-        self._left: dict[str, Decimal] = {}
+    `positions` are those locked, where the caller has them: all are asked about at once.
+    """
+
+    def __init__(self, positions: Mapping[str, Position] | None = None) -> None:
+        self._left = reserving.sellable(list(positions.values())) if positions else {}
 
     def of(self, asset: str) -> Decimal:
         """How much of an asset is sellable."""

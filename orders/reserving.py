@@ -1,32 +1,57 @@
 """What can be sold of positions: what is held, less what orders, trades and the chain still take."""
 
-from collections import defaultdict
 from collections.abc import Collection
 from decimal import Decimal
 
-from django.db.models import F, Sum
+from orders.models import Position
+from orders.models.instruments import ZERO
+from polytrader import prepared
 
-from orders.models import Fill, ForeignOrder, Order, Position
-
-_left = F("quantity") - F("matched_quantity")
+_TAKEN = """
+SELECT asset, sum(taken), sum(leaving)
+  FROM (
+    SELECT CASE o.side WHEN 'sell' THEN i.base_asset ELSE i.quote_asset END AS asset,
+           (o.quantity - o.matched_quantity)
+           * CASE o.side WHEN 'sell' THEN 1 ELSE o.price + o.fee_per_unit END AS taken,
+           0 AS leaving
+      FROM orders_order o JOIN orders_instrument i ON i.id = o.instrument_id
+     WHERE o.status IN ('planned', 'sent', 'open')
+    UNION ALL
+    SELECT asset, reserved, 0 FROM orders_foreignorder
+     WHERE closed_at IS NULL AND asset = ANY(%(assets)s::text[])
+    UNION ALL
+    SELECT CASE o.side WHEN 'sell' THEN i.base_asset ELSE i.quote_asset END,
+           0,
+           CASE o.side WHEN 'sell' THEN f.quantity ELSE f.quantity * f.price + f.fee END
+      FROM orders_fill f
+      JOIN orders_order o ON o.id = f.order_id
+      JOIN orders_instrument i ON i.id = o.instrument_id
+     WHERE f.status = 'matched'
+  ) t
+ WHERE asset = ANY(%(assets)s::text[])
+ GROUP BY asset
+"""
+"""What live orders, here and elsewhere, may still take of assets, and what trades that are matched
+and not settled will. Reads what is under way, by the partial indexes of it, and no history."""
 
 
 def reserved(positions: Collection[Position]) -> dict[str, Decimal]:
-    """What is taken already of min(matched, settled), by asset: five queries for any number.
+    """What is taken already of min(matched, settled), by asset: one query for any number.
 
     Orders, here or placed elsewhere, and chain transactions may still take it. Besides,
     min(matched, settled) overstates what is there while sales and purchases of one asset
     settle at once: 1000 settled and all of them sold, 50 bought, are 50 matched and 1000
     settled, and yet nothing is there until the 50 are settled.
     """
-    assets = [position.asset for position in positions]
-    taken = _taken_by_orders(assets)
-    leaving = _leaving(assets)
+    (rows,) = prepared.run((_TAKEN, {"assets": [position.asset for position in positions]}))
+    found = {asset: (taken, leaving) for asset, taken, leaving in rows}
+    total = {}
     for position in positions:
-        there = position.settled - leaving[position.asset]
-        made_up = max(Decimal(0), min(position.matched, position.settled) - there)
-        taken[position.asset] += position.pending_outflow + made_up
-    return dict(taken)
+        taken, leaving = found.get(position.asset, (ZERO, ZERO))
+        there = position.settled - leaving
+        made_up = max(ZERO, min(position.matched, position.settled) - there)
+        total[position.asset] = taken + position.pending_outflow + made_up
+    return total
 
 
 def sellable(positions: Collection[Position]) -> dict[str, Decimal]:
@@ -37,39 +62,4 @@ def sellable(positions: Collection[Position]) -> dict[str, Decimal]:
 
 def free(position: Position, taken: Decimal) -> Decimal:
     """What is left of a position: min(matched, settled) - reserved, never negative."""
-    return max(Decimal(0), min(position.matched, position.settled) - taken)
-
-
-def _taken_by_orders(assets: Collection[str]) -> dict[str, Decimal]:
-    taken: dict[str, Decimal] = defaultdict(Decimal)
-    live = Order.objects.live().order_by()
-    sells = live.filter(side="sell", instrument__base_asset__in=assets)
-    buys = live.filter(side="buy", instrument__quote_asset__in=assets)
-    elsewhere = ForeignOrder.objects.filter(asset__in=assets, closed_at=None).order_by()
-    for rows in (
-        sells.values_list("instrument__base_asset").annotate(total=Sum(_left)),
-        buys.values_list("instrument__quote_asset").annotate(
-            total=Sum(_left * (F("price") + F("fee_per_unit")))
-        ),
-        elsewhere.values_list("asset").annotate(total=Sum("reserved")),
-    ):
-        for asset, amount in rows:
-            taken[asset] += amount or 0
-    return taken
-
-
-def _leaving(assets: Collection[str]) -> dict[str, Decimal]:
-    """What trades that are matched and not settled will take, by asset."""
-    leaving: dict[str, Decimal] = defaultdict(Decimal)
-    unsettled = Fill.objects.filter(status="matched").order_by()
-    sold = unsettled.filter(order__side="sell", order__instrument__base_asset__in=assets)
-    bought = unsettled.filter(order__side="buy", order__instrument__quote_asset__in=assets)
-    for rows in (
-        sold.values_list("order__instrument__base_asset").annotate(total=Sum("quantity")),
-        bought.values_list("order__instrument__quote_asset").annotate(
-            total=Sum(F("quantity") * F("price") + F("fee"))
-        ),
-    ):
-        for asset, amount in rows:
-            leaving[asset] += amount or 0
-    return leaving
+    return max(ZERO, min(position.matched, position.settled) - taken)

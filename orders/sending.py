@@ -5,11 +5,10 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import cast
+from typing import Any, cast
 
 import structlog
-from django.db import close_old_connections, connection, transaction
-from django.db.models import Exists
+from django.db import close_old_connections, transaction
 from django.utils import timezone
 
 from exchange.errors import (
@@ -28,11 +27,13 @@ from exchange.types import (
     SignedOrder,
 )
 from orders import balances, instruments, planning, starting
-from orders.models import Halt, Leg, Order
+from orders.models import Halt, Instrument, Leg, Order, Trade
 from orders.venues import venue, venue_of
+from polytrader import prepared
 from polytrader.alerts import raise_alert
 from polytrader.bells import ring
 from polytrader.points import point
+from polytrader.prepared import Columns
 
 log = structlog.get_logger()
 
@@ -96,52 +97,97 @@ def _parts(pks: list[int]) -> list[list[int]]:
     return [pks[at : at + size] for at in range(0, len(pks), size)]
 
 
+_ORDERS, _INSTRUMENTS = Columns(Order, "o"), Columns(Instrument, "i")
+_LEGS, _TRADES = Columns(Leg, "l"), Columns(Trade, "t")
+_PLANNED = f"""
+SELECT (SELECT count(*) FROM orders_halt WHERE lifted_at IS NULL),
+       {_ORDERS.sql}, {_INSTRUMENTS.sql}, {_LEGS.sql}, {_TRADES.sql}
+  FROM orders_order o
+  JOIN orders_instrument i ON i.id = o.instrument_id
+  JOIN orders_leg l ON l.id = o.leg_id
+  JOIN orders_trade t ON t.id = l.trade_id
+ WHERE o.id = ANY(%(ids)s::bigint[]) AND o.status = 'planned'
+ ORDER BY o.id FOR UPDATE OF o SKIP LOCKED
+"""  # noqa: S608 - names of columns
+
+_SIGNED = """
+UPDATE orders_order AS o
+   SET status = 'sent', order_id = v.order_id, payload = v.payload,
+       sent_at = %(now)s, next_look_at = %(soon)s, updated_at = %(now)s
+  FROM unnest(%(ids)s::bigint[], %(order_ids)s::text[], %(payloads)s::text[])
+       AS v (id, order_id, payload)
+ WHERE o.id = v.id AND o.status = 'planned'
+RETURNING o.id
+"""
+
+
 def _claim(order_pks: Sequence[int]) -> list[Order]:
     """Sign planned orders and commit them as `sent`, in the given order."""
     with transaction.atomic():
-        rows = (
-            Order.objects.select_for_update(skip_locked=True, of=("self",))
-            .select_related("instrument", "leg__trade")
-            .filter(pk__in=order_pks, status="planned")
-            .annotate(is_halted=Exists(Halt.objects.filter(lifted_at__isnull=True)))
-            .order_by("pk")
-        )
-        orders = sorted(rows, key=lambda order: list(order_pks).index(order.pk))
-        if not orders or orders[0].is_halted:  # type: ignore[attr-defined]
+        (rows,) = prepared.run((_PLANNED, {"ids": prepared.array(order_pks)}))
+        if not rows or rows[0][0]:  # halted
             return []
+        place = {pk: at for at, pk in enumerate(order_pks)}
+        orders = sorted(map(_read, rows), key=lambda order: place[order.pk])
         ready = {name: starting.may_send(name) for name in {o.instrument.venue for o in orders}}
-        signed = [order for order in orders if ready[order.instrument.venue] and _sign(order)]
+        signed = _mark_sent(
+            [
+                (order, made)
+                for order in orders
+                if ready[order.instrument.venue] and (made := _sign(order)) is not None
+            ]
+        )
         point("orders_claimed")
     return signed
 
 
-def _sign(order: Order) -> bool:
-    """Sign a claimed order and make it `sent` in the caller's transaction."""
+def _read(row: Sequence[Any]) -> Order:
+    """An order with its instrument, leg and trade, of a row of `_PLANNED`."""
+    values = iter(row[1:])
+    order = _ORDERS.read(values)
+    order.instrument = _INSTRUMENTS.read(values)
+    order.leg = _LEGS.read(values)
+    order.leg.trade = _TRADES.read(values)
+    return order
+
+
+def _mark_sent(signed: Sequence[tuple[Order, SignedOrder]]) -> list[Order]:
+    """Make signed orders `sent` with their ids and bytes, in the caller's transaction."""
+    if not signed:
+        return []
+    now, soon = timezone.now(), _soon()
+    told = {
+        "ids": prepared.array(order.pk for order, _ in signed),
+        "order_ids": [made.order_id for _, made in signed],
+        "payloads": [made.payload for _, made in signed],
+        "now": now,
+        "soon": soon,
+    }
+    won = {pk for (pk,) in prepared.run((_SIGNED, told))[0]}
+    for order, made in signed:
+        order.status, order.sent_at, order.next_look_at = "sent", now, soon
+        order.order_id, order.payload = made.order_id, made.payload
+    return [order for order, _ in signed if order.pk in won]
+
+
+def _sign(order: Order) -> SignedOrder | None:
+    """Sign a claimed order; `None` for one that is not to be sent, or not now."""
     if order.cancel_requested_at is not None or is_too_old(order):
         _do_not_send(order)
-        return False
+        return None
     try:
-        signed = venue_of(order.instrument).sign(_request(order))
+        return venue_of(order.instrument).sign(_request(order))
     except Rejected as refusal:
         _give_up_unsigned(order, refusal)
-        return False
     except ExchangeError as error:
         order.note(reason=f"cannot be signed: {error}", next_look_at=_soon())
         log.error("order_not_signed", order=order.pk, error=str(error))
-        return False
     except Exception as error:  # one row's trouble is not that of the others in its batch
         said = f"{type(error).__name__} while it was signed; the log says more"
         order.note(reason=said, next_look_at=timezone.now() + UNSIGNABLE_FOR)
         log.exception("order_not_signed", order=order.pk)
         raise_alert("exit_held", f"order {order.pk}", f"it cannot be sent: {said}")
-        return False
-    return order.move(
-        "sent",
-        order_id=signed.order_id,
-        payload=signed.payload,
-        sent_at=timezone.now(),
-        next_look_at=_soon(),
-    )
+    return None
 
 
 def is_too_old(order: Order) -> bool:
@@ -216,12 +262,7 @@ def _post_batch(exchange: Exchange, orders: Sequence[Order]) -> None:
     else:
         return
     point("orders_posted")
-    for order, answer in zip(taken, answers, strict=True):
-        try:
-            _note(order, answer, exchange)
-        except Exception:
-            log.exception("answer_not_noted", order=order.pk)  # the look-up will find out
-        point("answer_noted")
+    _note_all(list(zip(taken, answers, strict=True)), exchange)
 
 
 def _turned_at(order: Order) -> datetime:
@@ -244,11 +285,28 @@ def _is_urgent(order: Order) -> bool:
     return order.leg.price is None or order.leg.role != "wanted"
 
 
-def _note(order: Order, answer: Acknowledgement | ExchangeError, exchange: Exchange) -> None:
-    """Write down what the venue said of one order."""
-    if isinstance(answer, Acknowledgement):
-        _acknowledged(order, answer)
-    elif isinstance(answer, OtherOrderId):
+def _note_all(
+    answers: Sequence[tuple[Order, Acknowledgement | ExchangeError]], exchange: Exchange
+) -> None:
+    """Write down what the venue said of each order; those it took in one statement."""
+    taken = [(order, said) for order, said in answers if isinstance(said, Acknowledgement)]
+    try:
+        _acknowledge([(order, said.status) for order, said in taken])
+    except Exception:
+        log.exception("answers_not_noted", orders=[order.pk for order, _ in taken])
+    point("answer_noted")
+    for order, answer in answers:
+        if isinstance(answer, Acknowledgement):
+            continue
+        try:
+            _note(order, answer, exchange)
+        except Exception:
+            log.exception("answer_not_noted", order=order.pk)  # the look-up will find out
+
+
+def _note(order: Order, answer: ExchangeError, exchange: Exchange) -> None:
+    """Write down why the venue did not take an order, or that it did not say."""
+    if isinstance(answer, OtherOrderId):
         _halt(order, answer)
     elif isinstance(answer, Rejected):
         order.note(answered_at=timezone.now())
@@ -278,18 +336,14 @@ def _take_turns(orders: Sequence[Order]) -> list[Order]:
     Returns those whose turn it is, in their order; none while sending is halted.
     """
     now = timezone.now()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _TAKE_TURNS,
-            {
-                "now": now,
-                "over": now - UNDER_WAY_FOR,
-                "lost": now - LOST_AFTER,
-                "ids": [order.pk for order in orders],
-                "posts": [order.posts for order in orders],
-            },
-        )
-        won = {pk: (posts, doubtful) for pk, posts, doubtful in cursor.fetchall()}
+    told = {
+        "now": now,
+        "over": now - UNDER_WAY_FOR,
+        "lost": now - LOST_AFTER,
+        "ids": prepared.array(order.pk for order in orders),
+        "posts": prepared.array(order.posts for order in orders),
+    }
+    won = {pk: (posts, doubt) for pk, posts, doubt in prepared.run((_TAKE_TURNS, told))[0]}
     ours = [order for order in orders if order.pk in won]
     for order in ours:
         order.posts, order.doubtful_until = won[order.pk]
@@ -326,19 +380,41 @@ def is_doubtful(order: Order) -> bool:
     return order.doubtful_until is not None and order.doubtful_until > timezone.now()
 
 
-def _acknowledged(order: Order, answer: Acknowledgement | None = None) -> None:
-    """The venue has the order. One that rests is `open`; of others it is asked what they became."""
+_ACKNOWLEDGED = """
+UPDATE orders_order o
+   SET answered_at = %(now)s, acknowledged_at = %(now)s, updated_at = %(now)s, reason = '',
+       venue_status = v.said,
+       is_late = o.is_late OR o.status IN ('cancelled', 'rejected'),
+       status = CASE WHEN o.status = 'sent' AND v.said = 'open' THEN 'open' ELSE o.status END,
+       next_look_at = CASE WHEN o.status = 'sent' AND v.said = 'open'
+                           THEN %(rested)s::timestamptz ELSE %(now)s END
+  FROM unnest(%(ids)s::bigint[], %(said)s::text[]) AS v (id, said)
+ WHERE o.id = v.id
+RETURNING o.id, o.status
+"""
+
+
+def _acknowledge(answers: Sequence[tuple[Order, str]]) -> None:
+    """The venue has these orders. What rests is `open`; of others it is asked what they became."""
+    if not answers:
+        return
     now = timezone.now()
-    said = "" if answer is None else answer.status
-    log.info("order_posted", order=order.pk, id=order.order_id, status=said)
-    order.note(answered_at=now, acknowledged_at=now, next_look_at=now, reason="", venue_status=said)
+    told = {
+        "ids": prepared.array(order.pk for order, _ in answers),
+        "said": [said for _, said in answers],
+        "now": now,
+        "rested": now + RESTING,
+    }
+    (rows,) = prepared.run((_ACKNOWLEDGED, told))
     point("acknowledgement_noted")
-    late = Order.objects.filter(pk=order.pk, status__in=["cancelled", "rejected"])
-    if late.update(is_late=True):
-        log.critical("order_taken_after_it_was_closed", order=order.pk, id=order.order_id)
-        tell_late(order)
-    elif said == "open":
-        order.move("open", next_look_at=now + RESTING)
+    became = dict(rows)
+    for order, said in answers:
+        log.info("order_posted", order=order.pk, id=order.order_id, status=said)
+        order.status, order.venue_status, order.reason = became[order.pk], said, ""
+        order.answered_at = order.acknowledged_at = now
+        if order.status in ("cancelled", "rejected"):
+            log.critical("order_taken_after_it_was_closed", order=order.pk, id=order.order_id)
+            tell_late(order)
     ring("orders.sweep", queue="orders")
 
 
@@ -386,7 +462,7 @@ def _refused(order: Order, refusal: Rejected, exchange: Exchange) -> None:
             order.note(reason=f"refused, look-up failed: {error}", next_look_at=_soon())
             return
         if known or refusal.code == RejectionCode.DUPLICATED:
-            _acknowledged(order)
+            _acknowledge([(order, "")])
             return
         if is_doubtful(order):
             order.note(reason=f"refused, but an earlier post may still count: {refusal}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from paper import delays, events, money, rules
 from paper.agenda import now_ms
 from paper.entries import Entry, accept, check_funds, fills_of
@@ -13,6 +15,8 @@ from paper.matching import Fill
 from paper.payloads import PostedOrder, read_order
 from paper.state import Paper
 from paper.trades import Party
+
+MOST_ARRIVALS = 10_000
 
 
 def place(paper: Paper, key: ApiKey, body: object, fate: Fate) -> dict[str, object]:
@@ -98,8 +102,12 @@ def count_post(paper: Paper, body: object) -> None:
     listed = paper.tokens.get(posted.token)
     if listed is None:
         return
+    order_id = rules.order_id(posted, listed[0])
+    paper.arrived_at.setdefault(order_id, time.time())
+    if len(paper.arrived_at) > MOST_ARRIVALS:
+        del paper.arrived_at[next(iter(paper.arrived_at))]
     with paper.store.transaction():
         paper.store.write(
             "INSERT INTO posts VALUES (?, 1) ON CONFLICT (order_id) DO UPDATE SET count = count + 1",
-            rules.order_id(posted, listed[0]),
+            order_id,
         )

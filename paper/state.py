@@ -45,6 +45,8 @@ class Paper:
         self.books: dict[str, Book] = {}
         self.tokens: dict[str, tuple[Market, int]] = {}
         self.tape = Tape(self.feed, self.faults, self.books, self.tokens)
+        self.arrived_at: dict[str, float] = {}
+        """When each order's bytes first came, in seconds since 1970; of this process only."""
         self.spot_prices: dict[str, int] = {}
         self.spot_pinned: set[str] = set()
         self.load()

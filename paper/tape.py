@@ -7,6 +7,8 @@ once the step that changes the book is over, committed or undone; so nobody has 
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import defaultdict, deque
 from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 
@@ -22,6 +24,7 @@ from paper.journal import Journal, Moved, Traded
 from paper.markets import Market
 from paper.readers import Reader, Readers
 
+MOST_TIMES = 2_000
 Places = Mapping[str, tuple[Market, int]]
 
 
@@ -29,6 +32,7 @@ class Tape:
     """The market channel's source, over the exchange's own books and tokens.
 
     `told` are the best prices, by condition, that the readers know; it names the books that are read.
+    `told_at` says when a condition's latest frames left, in seconds since 1970.
     """
 
     def __init__(
@@ -37,6 +41,9 @@ class Tape:
         self.readers = Readers()
         self._feed, self._faults = feed, faults
         self._books, self._tokens = books, tokens
+        self.told_at: defaultdict[str, deque[float]] = defaultdict(
+            partial(deque, maxlen=MOST_TIMES)
+        )
         self._told: dict[str, Touch] = {}
         self._due: dict[str, Market] = {}
 
@@ -73,6 +80,7 @@ class Tape:
         if book is None or not entries or market.condition_id not in self._told:
             return
         now = self._moment(market.tokens[0])
+        self.told_at[market.condition_id].append(time.time())
         self._tell_touch(now)
         for entry in entries:
             self._tell_entry(now, entry)

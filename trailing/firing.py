@@ -3,7 +3,7 @@
 All of it commits with the tick: a stop that fires is `triggered` together with its planned exit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -13,8 +13,11 @@ from django.db import connection
 from django.utils import timezone
 
 from orders import planning
+from orders.models import Instrument
+from polytrader import prepared
 from polytrader.alerts import raise_alert
 from polytrader.points import point
+from polytrader.prepared import Columns, array
 from trailing.guards import Breach, Sight, Verdict, judge
 from trailing.models import StopEvent, TrailingStop, Watermark, is_fresh
 from trailing.sql import END_TRIGGERED, HOLD_BREACHES, HOLD_INSTRUMENT
@@ -118,7 +121,6 @@ def fire(hits: Sequence[_Hit]) -> Fired:
     """End these stops and plan their exits; both commit together with the tick."""
     if not hits:
         return Fired()
-    planning.lock_positions([hit.stop.instrument for hit in hits])
     hits = sorted(hits, key=_exposure, reverse=True)  # the worst case is on the wire first
     exits = planning.open_exits([_exit(hit) for hit in hits])
     point("exits_planned")
@@ -127,13 +129,37 @@ def fire(hits: Sequence[_Hit]) -> Fired:
     return Fired(len(hits), [order.pk for _, order in exits if order is not None])
 
 
-def _lock(ids: Mapping[int, Candidate]) -> list[TrailingStop]:
-    return list(
-        TrailingStop.objects.select_for_update(of=("self",))
-        .filter(pk__in=ids, status__in=["pending_activation", "active"])
-        .select_related("instrument", "watermark")
-        .order_by("pk")
+_STOPS, _INSTRUMENTS = Columns(TrailingStop, "s"), Columns(Instrument, "i")
+_WATERMARKS = Columns(Watermark, "w")
+_LOCK = f"""
+SELECT {_STOPS.sql} FROM trailing_trailingstop s
+ WHERE id = ANY(%(ids)s::bigint[]) AND status IN ('pending_activation', 'active')
+ ORDER BY id FOR UPDATE
+"""  # noqa: S608 - names of columns
+_THEIR_INSTRUMENTS = f"""
+SELECT {_INSTRUMENTS.sql} FROM orders_instrument i
+ WHERE id IN (SELECT instrument_id FROM trailing_trailingstop WHERE id = ANY(%(ids)s::bigint[]))
+"""  # noqa: S608 - names of columns
+_THEIR_WATERMARKS = f"""
+SELECT {_WATERMARKS.sql} FROM trailing_watermark w
+ WHERE id IN (SELECT watermark_id FROM trailing_trailingstop WHERE id = ANY(%(ids)s::bigint[]))
+"""  # noqa: S608 - names of columns
+
+
+def _lock(ids: Iterable[int]) -> list[TrailingStop]:
+    """Lock those of these stops that still live, and read what they point to."""
+    told = {"ids": array(ids)}
+    stops, instruments, watermarks = prepared.run(
+        (_LOCK, told), (_THEIR_INSTRUMENTS, told), (_THEIR_WATERMARKS, told)
     )
+    of = {row.pk: row for row in map(_INSTRUMENTS.read, instruments)}
+    best = {row.pk: row for row in map(_WATERMARKS.read, watermarks)}
+    live = [_STOPS.read(row) for row in stops]
+    for stop in live:
+        stop.instrument = of[stop.instrument_id]
+        if stop.watermark_id is not None:
+            stop.watermark = best[stop.watermark_id]
+    return live
 
 
 def _may_act(stop: TrailingStop, at: datetime) -> bool:
@@ -176,22 +202,23 @@ def _best_price(hit: _Hit) -> Decimal | None:
 def _end(hits: Sequence[_Hit], trade_ids: Sequence[int]) -> None:
     """Move all fired stops to `triggered` with their trade, watermark and trigger price."""
     now = timezone.now()
-    with connection.cursor() as cursor:
-        cursor.execute(
+    ended, *_ = prepared.run(
+        (
             END_TRIGGERED,
             {
-                "ids": [hit.stop.pk for hit in hits],
-                "trades": list(trade_ids),
-                "watermarks": [_watermark_of(hit) for hit in hits],
-                "triggers": [hit.candidate.trigger for hit in hits],
-                "prices": [hit.candidate.price for hit in hits],
-                "causes": [hit.candidate.cause for hit in hits],
+                "ids": array(hit.stop.pk for hit in hits),
+                "trades": array(trade_ids),
+                "watermarks": array(_watermark_of(hit) for hit in hits),
+                "triggers": array(hit.candidate.trigger for hit in hits),
+                "prices": array(hit.candidate.price for hit in hits),
+                "causes": array(hit.candidate.cause for hit in hits),
                 "now": now,
             },
-        )
-        if cursor.rowcount != len(hits):
-            raise RuntimeError("a fired stop left its state under the tick's lock")
-    _tell([(hit, "triggered") for hit in hits])
+        ),
+        prepared.insertion(_events([(hit, "triggered") for hit in hits], now)),
+    )
+    if len(ended) != len(hits):
+        raise RuntimeError("a fired stop left its state under the tick's lock")
 
 
 def _watermark_of(hit: _Hit) -> Decimal:
@@ -204,15 +231,12 @@ def _hold(hits: Sequence[_Hit]) -> None:
     hits = [hit for hit in hits if hit.verdict.breach != hit.stop.breach]
     if not hits:
         return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            HOLD_BREACHES,
-            {
-                "ids": [hit.stop.pk for hit in hits],
-                "since": [hit.verdict.breach.since for hit in hits],
-                "updates": [hit.verdict.breach.updates for hit in hits],
-            },
-        )
+    told = {
+        "ids": array(hit.stop.pk for hit in hits),
+        "since": array(hit.verdict.breach.since.isoformat() for hit in hits),
+        "updates": array(hit.verdict.breach.updates for hit in hits),
+    }
+    prepared.run((HOLD_BREACHES, told))
     _tell([(hit, "breached") for hit in hits if hit.stop.breached_since is None])
 
 
@@ -234,9 +258,15 @@ def _ask(hit: _Hit) -> None:
 
 
 def _tell(told: Sequence[tuple[_Hit, str]]) -> None:
-    now = timezone.now()
-    StopEvent.objects.bulk_create(
+    if told:
+        prepared.run(prepared.insertion(_events(told, timezone.now())))
+
+
+def _events(told: Sequence[tuple[_Hit, str]], now: datetime) -> list[StopEvent]:
+    ids = prepared.run((prepared.next_ids(StopEvent), {"count": len(told)}))[0]
+    return [
         StopEvent(
+            id=pk,
             stop_id=hit.stop.pk,
             kind=kind,
             price=hit.candidate.price,
@@ -244,5 +274,5 @@ def _tell(told: Sequence[tuple[_Hit, str]]) -> None:
             text=hit.verdict.reason,
             at=now,
         )
-        for hit, kind in told
-    )
+        for (hit, kind), (pk,) in zip(told, ids, strict=True)
+    ]

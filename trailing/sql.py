@@ -189,6 +189,7 @@ UPDATE trailing_trailingstop s
               %(triggers)s::numeric[], %(prices)s::numeric[], %(causes)s::text[])
        AS v(id, trade, watermark, trigger, price, cause)
  WHERE s.id = v.id AND s.is_live
+RETURNING s.id
 """
 
 HOLD_BREACHES = """

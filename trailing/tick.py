@@ -8,13 +8,14 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 
 import structlog
 from django.db import connection, transaction
-from psycopg import Connection, Cursor
 
+from polytrader import prepared
 from polytrader.points import point
+from polytrader.prepared import array
 from trailing import executable, firing
 from trailing.executable import Depth, note_activations
 from trailing.firing import Candidate
@@ -98,21 +99,10 @@ class _Found:
 
 
 def _look(wanted: Sequence[Observation]) -> tuple[dict[int, _Before], _Found]:
-    """Claim, activate, ratchet and look for what is reached: three statements, one round trip.
-
-    Django's cursors bind in the client and plan anew each time, so these are the driver's own.
-    """
+    """Claim, activate, ratchet and look for what is reached: three statements, one round trip."""
     arguments = {**_arrays(wanted), "oldest": STALE_AFTER}
-    connection.ensure_connection()
-    raw = cast("Connection[Any]", connection.connection)
-    raw.prepare_threshold = raw.prepare_threshold or 0
-    with connection.wrap_database_errors, Cursor(raw) as claims, Cursor(raw) as finds:
-        with raw.pipeline():
-            claims.execute(PIN_THE_PLAN, prepare=True)
-            claims.execute(CLAIM, arguments, prepare=True)
-            finds.execute(EVALUATE, arguments, prepare=True)
-        before = {row[0]: _Before(*row[1:]) for row in claims.fetchall()}
-        return before, _sorted_out(finds.fetchall())
+    _, claimed, found = prepared.run((PIN_THE_PLAN, {}), (CLAIM, arguments), (EVALUATE, arguments))
+    return {row[0]: _Before(*row[1:]) for row in claimed}, _sorted_out(found)
 
 
 def _sorted_out(rows: Iterable[tuple[Any, ...]]) -> _Found:
@@ -145,17 +135,12 @@ def _act(
 
 def _arrays(observations: Sequence[Observation]) -> dict[str, str]:
     return {
-        "ids": _array([o.instrument_id for o in observations]),
-        "bids": _array([o.bid for o in observations]),
-        "asks": _array([o.ask for o in observations]),
-        "lasts": _array([o.last for o in observations]),
-        "moments": _array([o.received_at.isoformat() for o in observations]),
+        "ids": array(o.instrument_id for o in observations),
+        "bids": array(o.bid for o in observations),
+        "asks": array(o.ask for o in observations),
+        "lasts": array(o.last for o in observations),
+        "moments": array(o.received_at.isoformat() for o in observations),
     }
-
-
-def _array(values: Iterable[object]) -> str:
-    """An array as Postgres reads it; numbers and moments need no quotes."""
-    return "{" + ",".join("NULL" if value is None else str(value) for value in values) + "}"
 
 
 def _sight(observation: Observation, before: _Before) -> Sight:
