@@ -322,8 +322,13 @@ EVENT = inline_serializer(
         "text": CharField(),
     },
 )
+POINT = inline_serializer(
+    "TrailingStopPoint",
+    {"at": DateTimeField(), "watermarkPrice": Plain(), "triggerPrice": Plain()},
+)
 STOPS = page_of("TrailingStops", STOP)
 EVENTS = page_of("TrailingStopEvents", EVENT)
+HISTORY = page_of("TrailingStopHistory", POINT)
 
 MINT_QUEUE = inline_serializer(
     "MintQueue",

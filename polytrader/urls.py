@@ -30,6 +30,7 @@ urlpatterns = [
     path("api/trailing-stops/<str:state_key>/cancel", trailing.CancelTrailingStop.as_view()),
     path("api/trailing-stops/<str:state_key>/resume", trailing.ResumeTrailingStop.as_view()),
     path("api/trailing-stops/<str:state_key>/events", trailing.TrailingStopEvents.as_view()),
+    path("api/trailing-stops/<str:state_key>/history", trailing.TrailingStopHistory.as_view()),
     path("api/orders", book.Orders.as_view()),
     path("api/orders/cancel-all", book.CancelAllOrders.as_view()),
     path("api/orders/foreign", book.ForeignOrders.as_view()),

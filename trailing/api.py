@@ -14,9 +14,9 @@ from polytrader.errors import ApiError, conflict
 from polytrader.fields import Body
 from polytrader.idempotency import once
 from polytrader.paging import Pages
-from trailing import amending, bulk, creating, ending, requests
+from trailing import amending, bulk, creating, ending, history, requests
 from trailing.models import TrailingStop
-from trailing.showing import show_event, show_stop, with_exits
+from trailing.showing import show_event, show_point, show_stop, with_exits
 
 
 class TrailingStops(APIView):
@@ -174,6 +174,22 @@ class TrailingStopEvents(APIView):
         pages = Pages()
         page = pages.paginate_queryset(events, request, view=self)
         return pages.get_paginated_response([show_event(event) for event in page or []])
+
+
+class TrailingStopHistory(APIView):
+    """Where best price and trigger of one stop stood, by the minute."""
+
+    @extend_schema(
+        operation_id="list_trailing_stop_history",
+        parameters=schema.PAGES,
+        responses=schema.answers(200, schema.HISTORY, 404),
+    )
+    def get(self, request: Request, state_key: str) -> Response:
+        """List the changes, oldest first; the last one is its end, or now."""
+        points = history.points(find(state_key), timezone.now())
+        pages = Pages()
+        page = pages.paginate_queryset(points, request, view=self)
+        return pages.get_paginated_response([show_point(point) for point in page or []])
 
 
 def find(state_key: str) -> TrailingStop:

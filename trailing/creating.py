@@ -59,6 +59,8 @@ def _insert(requests: Sequence[StopRequest]) -> list[TrailingStop]:
     stops = [_stop(request) for request in requests]
     active = [stop for stop in stops if stop.status == "active"]
     watermarks.take((stop, _first_best(stop)) for stop in active)
+    for stop in active:
+        stop.followed_number = None if stop.watermark is None else stop.watermark.pk
     TrailingStop.objects.bulk_create(stops)
     StopEvent.objects.bulk_create(_created(stop) for stop in stops)
     return stops

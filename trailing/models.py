@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import cast
+from typing import Any, cast
 
 from django.db import models
 from django.db.models import F, Q
@@ -77,6 +77,33 @@ class Watermark(models.Model):
         return shared or cls.objects.create(**columns)
 
 
+class Ratchet(models.Model):
+    """Where a watermark stood at a moment, at most once a minute: what a chart needs.
+
+    It names the watermark by number: it stays when that is merged or deleted, so that an
+    ended stop can still be looked at (`history.py`).
+    """
+
+    watermark_number = models.BigIntegerField()
+    price = ExactDecimalField()
+    at = models.DateTimeField()
+    continued_as = models.BigIntegerField(
+        null=True, blank=True, help_text="the watermark it was merged into then"
+    )
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["watermark_number", "at"], name="ratchets_of_a_watermark"),
+            models.Index(fields=["at"], name="ratchets_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.price.normalize():f}"
+
+
+UNNOTED = Q(status="active", followed_number__isnull=True)
+"""Stops of which it is not noted yet whose history is theirs: a tick has activated them."""
+
 _LIVE = Q(status__in=["pending_activation", "active"])
 
 
@@ -139,6 +166,9 @@ class TrailingStop(Row):
         db_persist=True,
     )
     watermark = models.ForeignKey(Watermark, null=True, blank=True, on_delete=models.PROTECT)
+    followed_number = models.BigIntegerField(
+        null=True, blank=True, help_text="the watermark it began with, whose history is its own"
+    )
     final_watermark_price = ExactDecimalField(null=True, blank=True)
     final_trigger_price = ExactDecimalField(null=True, blank=True)
     triggered_at = models.DateTimeField(null=True, blank=True)
@@ -246,6 +276,7 @@ class TrailingStop(Row):
                 condition=_LIVE & Q(confirm_updates__gt=2),
                 name="stops_by_confirmation",
             ),
+            models.Index(fields=["id"], condition=UNNOTED, name="stops_to_note"),
             models.Index(
                 fields=["expires_at"],
                 condition=_LIVE & Q(expires_at__isnull=False),
@@ -284,6 +315,14 @@ class TrailingStop(Row):
         if self.breached_since is None:
             return None
         return Breach(self.breached_since, self.breach_updates)
+
+    def move(self, to: str, **changes: Any) -> bool:
+        """The same; with another watermark its history begins there."""
+        return super().move(to, **_with_history(changes))
+
+    def note(self, **changes: Any) -> None:
+        """The same; with another watermark its history begins there."""
+        super().note(**_with_history(changes))
 
     def worst_price(self, trigger: Decimal) -> Decimal | None:
         """How far its exit may go from the trigger; `None`: as far as the market."""
@@ -342,6 +381,11 @@ class TrailingStop(Row):
         if self.status == "cancelled" and self.expires_at and self.updated_at >= self.expires_at:
             return "expired"
         return self.status
+
+
+def _with_history(changes: dict[str, Any]) -> dict[str, Any]:
+    mark = changes.get("watermark")
+    return changes if mark is None else {**changes, "followed_number": mark.pk}
 
 
 def _exit_phase(trade: Trade) -> str:

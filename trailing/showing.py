@@ -9,6 +9,7 @@ from django.db.models import Prefetch
 
 from orders.models import LIVE_ORDER_STATES, Fill, Leg, Order
 from polytrader.numbers import plain, plain_or_none
+from trailing.history import Point
 from trailing.models import StopEvent, TrailingStop
 
 
@@ -80,6 +81,12 @@ def _options(stop: TrailingStop) -> dict[str, Any]:
     }
 
 
+def trouble_of(stop: TrailingStop) -> str:
+    """What the exit of a stop waits for, in words."""
+    legs = [] if stop.trade is None else list(stop.trade.legs.all())
+    return _trouble(legs, [order for leg in legs for order in leg.orders.all()])
+
+
 def _trouble(legs: list[Leg], orders: list[Order]) -> str:
     """What a live order or its leg is waiting for, in words; a healthy exit says nothing."""
     live = [order.reason for order in orders if order.status in LIVE_ORDER_STATES]
@@ -129,6 +136,15 @@ def show_fill(fill: Fill) -> dict[str, Any]:
         "matchedAt": fill.matched_at,
         "settledAt": fill.closed_at,
         "transactionHash": fill.transaction_hash,
+    }
+
+
+def show_point(point: Point) -> dict[str, Any]:
+    """Where best price and trigger stood from a moment on."""
+    return {
+        "at": point.at,
+        "watermarkPrice": plain(point.watermark),
+        "triggerPrice": plain(point.trigger),
     }
 
 

@@ -1,8 +1,9 @@
 """Doorways of the queue `trailing`."""
 
 from celery import shared_task
+from django.utils import timezone
 
-from trailing import monitor, watermarks
+from trailing import history, monitor, watermarks
 
 
 @shared_task(name="trailing.sweep")
@@ -13,5 +14,6 @@ def sweep() -> None:
 
 @shared_task(name="trailing.tidy")
 def tidy() -> None:
-    """Merge watermarks that have become equal, delete those that no stop shares any more."""
+    """Note where the watermarks stand, merge equal ones, delete those that no stop shares any more."""
+    history.record(timezone.now())
     watermarks.tidy()

@@ -11,6 +11,7 @@ from decimal import Decimal
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 
+from trailing import history
 from trailing.models import TrailingStop, Watermark
 
 INSTRUMENTS_AT_ONCE = 100
@@ -133,6 +134,7 @@ def _tidy(instrument_id: int, done: Tidied) -> None:
         if moves:
             cursor.execute(_MOVE, [list(moves), list(moves.values())])
             done.moved += cursor.rowcount
+            history.note_merged(cursor, moves)
     idle = Watermark.objects.filter(pk__in=[row[0] for row in rows])
     sharing = TrailingStop.objects.filter(watermark=OuterRef("pk"))
     done.deleted += idle.filter(~Exists(sharing)).delete()[0]

@@ -11,14 +11,26 @@ from django.utils.html import format_html
 from unfold.decorators import display
 
 from minting.models import Mint
-from operations.admin.cells import NOTHING, age_of, counted, cut, market, number, tail_of
+from operations.admin import stop_words
+from operations.admin.cells import (
+    NOTHING,
+    age_of,
+    counted,
+    cut,
+    link_to,
+    market,
+    number,
+    tail_of,
+)
 from operations.admin.conversions import COST, jobs_table
+from operations.admin.history_chart import chart_of
 from operations.admin.looking import Looking, Table, table
 from operations.admin.price_line import draw, prices_of
 from orders.models import Fill, Leg, Order
 from polytrader.numbers import plain
 from trailing.ending import cancel
 from trailing.models import StopEvent, TrailingStop
+from trailing.showing import with_exits
 
 
 @admin.register(TrailingStop)
@@ -34,28 +46,49 @@ class TrailingStopAdmin(Looking):
         "trigger",
         "distance",
         "best_price",
-        "evaluated",
+        "options",
+        "phase",
         "created_at",
         "shown_strategy",
     )
     fields = (
         ("state_key", "status"),
+        "state_now",
         ("instrument", "wanted"),
         ("strategy", "mint_after_sell"),
-        ("trailing", "entry_price"),
-        ("activation_price", "best_price"),
-        ("trigger", "last_price"),
-        ("triggered_by_price", "triggered_at"),
-        ("distance", "evaluated"),
+        ("trailing", "refers_to"),
+        ("entry_price", "activation_price"),
+        ("best_price", "last_price"),
+        ("trigger", "distance"),
+        ("floor", "take_profit"),
+        ("confirmation", "spread_guard"),
+        ("slippage", "gap_policy_in_words"),
+        ("expires_at", "evaluated"),
+        ("breach_now", "asking_since"),
+        ("triggered_because", "triggered_at"),
+        ("resumes", "resumed_as"),
         ("created_at", "updated_at"),
-        "error_message",
     )
-    list_filter = ("status", "side", "strategy", "mint_after_sell", "instrument__venue")
+    list_filter = (
+        "status",
+        "side",
+        "reference",
+        "gap_policy",
+        "triggered_by",
+        ("asking_since", admin.EmptyFieldListFilter),
+        "strategy",
+        "mint_after_sell",
+        "instrument__venue",
+    )
     search_fields = ("state_key", "instrument__symbol", "instrument__question", "strategy")
-    list_select_related = ("instrument", "watermark")
     date_hierarchy = "created_at"
     actions = ("cancel_stops", "retry_exits")
-    change_form_before_template: Any = "operations/price_line.html"
+    change_form_before_template: Any = "operations/stop_drawings.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TrailingStop]:
+        """With their exits, which say what goes on."""
+        rows: QuerySet[TrailingStop] = super().get_queryset(request)
+        return with_exits(rows)
 
     @display(description="key", ordering="state_key")
     def key(self, stop: TrailingStop) -> str:
@@ -117,6 +150,84 @@ class TrailingStopAdmin(Looking):
         """How long ago its price was looked at, while that matters."""
         return age_of(stop.instrument.observed_at) if stop.is_watched else NOTHING
 
+    @display(description="state")
+    def state_now(self, stop: TrailingStop) -> str:
+        """Its phase, and in words what it waits for or what went wrong."""
+        return stop_words.state(stop, timezone.now())
+
+    @display(description="phase")
+    def phase(self, stop: TrailingStop) -> str:
+        """The same in a word; all of it when one points at it."""
+        now = timezone.now()
+        return format_html(
+            '<span title="{}">{}</span>', stop_words.state(stop, now), stop.phase(now)
+        )
+
+    @display(description="options")
+    def options(self, stop: TrailingStop) -> str:
+        """What it has besides its trail, in a few words."""
+        return cut(stop_words.options(stop), 28)
+
+    @display(description="refers to")
+    def refers_to(self, stop: TrailingStop) -> str:
+        """Which price it follows."""
+        return stop_words.REFERENCES[stop.reference]
+
+    @display(description="hard floor")
+    def floor(self, stop: TrailingStop) -> str:
+        """The price that fires it without confirmation; a ceiling of a purchase."""
+        return number(stop.stop_price)
+
+    @display(description="take-profit")
+    def take_profit(self, stop: TrailingStop) -> str:
+        """The price that ends it with a profit."""
+        return number(stop.take_profit_price)
+
+    @display(description="confirmation")
+    def confirmation(self, stop: TrailingStop) -> str:
+        """What it wants to see before it fires."""
+        return stop_words.confirmation(stop)
+
+    @display(description="spread guard")
+    def spread_guard(self, stop: TrailingStop) -> str:
+        """How wide a quote may be that fires it."""
+        if stop.max_spread is None:
+            return NOTHING
+        return f"a quote wider than {plain(stop.max_spread)} is held back for up to 10 s"
+
+    @display(description="slippage limit")
+    def slippage(self, stop: TrailingStop) -> str:
+        """How far its exit may go."""
+        worst = stop.worst_price(stop.current_trigger_price)
+        if stop.max_slippage is None or worst is None:
+            return NOTHING
+        return f"{plain(stop.max_slippage)} from the trigger, to {plain(worst)} now"
+
+    @display(description="when passed unwatched")
+    def gap_policy_in_words(self, stop: TrailingStop) -> str:
+        """The gap policy."""
+        return stop_words.GAP_POLICIES[stop.gap_policy]
+
+    @display(description="in breach")
+    def breach_now(self, stop: TrailingStop) -> str:
+        """Since when its price has been beyond the trigger, unconfirmed."""
+        if stop.breached_since is None or not stop.is_watched:
+            return NOTHING
+        seen = counted(stop.breach_updates, "book state")
+        return f"for {age_of(stop.breached_since).removesuffix(' ago')}, {seen}"
+
+    @display(description="triggered by")
+    def triggered_because(self, stop: TrailingStop) -> str:
+        """What made it fire, and the price that did."""
+        if not stop.triggered_by:
+            return number(stop.triggered_by_price)
+        return f"{stop_words.CAUSES[stop.triggered_by]} at {number(stop.triggered_by_price)}"
+
+    @display(description="resumed by")
+    def resumed_as(self, stop: TrailingStop) -> str:
+        """The stop that went on where this one failed."""
+        return link_to(TrailingStop.objects.filter(resumes=stop).first())
+
     @display(description="strategy", ordering="strategy")
     def shown_strategy(self, stop: TrailingStop) -> str:
         """The strategy, cut short."""
@@ -140,7 +251,7 @@ class TrailingStopAdmin(Looking):
 
     def context_of(self, stop: TrailingStop) -> dict[str, Any]:
         """The tables, and its prices on a line."""
-        return {**super().context_of(stop), "line": draw(prices_of(stop))}
+        return {**super().context_of(stop), "line": draw(prices_of(stop)), "chart": chart_of(stop)}
 
     @admin.action(description="Cancel the selected stops")
     def cancel_stops(self, request: HttpRequest, rows: QuerySet[TrailingStop]) -> None:
