@@ -11,6 +11,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from polytrader.models import ApiToken
+from polytrader.statements import fetch
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
@@ -31,9 +32,7 @@ def create(name: str, scope: str, token: str | None = None) -> str:
 
 
 def _found(digest: str) -> ApiToken | None:
-    """The token of a digest; a plain statement, since every request needs it."""
-    rows = ApiToken.objects.raw("SELECT * FROM polytrader_apitoken WHERE digest = %s", [digest])
-    return next(iter(rows), None)
+    return next(iter(fetch(ApiToken, "WHERE digest = %s", [digest])), None)
 
 
 class TokenUser(AnonymousUser):

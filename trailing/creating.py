@@ -3,18 +3,21 @@
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from decimal import Decimal
 
 import structlog
 from django.db import connection
 
+from polytrader.statements import insert
 from trailing import watermarks
 from trailing.maths import activates
 from trailing.models import StopEvent, TrailingStop
-from trailing.requests import StopRequest, fresh_price
+from trailing.requests import Options, StopRequest, fresh_price
 
 log = structlog.get_logger()
+
+_OPTIONS = [field.name for field in fields(Options)]
 
 _HOLD_AND_READ = """
 SELECT id, bid, ask, last, observed_at FROM orders_instrument
@@ -61,8 +64,8 @@ def _insert(requests: Sequence[StopRequest]) -> list[TrailingStop]:
     watermarks.take((stop, _first_best(stop)) for stop in active)
     for stop in active:
         stop.followed_number = None if stop.watermark is None else stop.watermark.pk
-    TrailingStop.objects.bulk_create(stops)
-    StopEvent.objects.bulk_create(_created(stop) for stop in stops)
+    insert(stops)
+    insert([_created(stop) for stop in stops])
     return stops
 
 
@@ -119,7 +122,7 @@ def _stop(request: StopRequest) -> TrailingStop:
         activation_price=request.activation_price,
         strategy=request.strategy,
         mint_after_sell=request.mint_after_sell,
-        **asdict(request.options),
+        **{name: getattr(request.options, name) for name in _OPTIONS},
     )
 
 

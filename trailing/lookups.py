@@ -11,13 +11,10 @@ from exchange.types import Book, Quote
 from orders import balances, instruments
 from orders.models import Instrument, Position
 from orders.venues import venue, venue_name
+from polytrader.statements import fetch
 from trailing.models import is_fresh
 
 Found = TypeVar("Found")
-
-# Plain statements: building the same queries anew for each request cost more than running them.
-_INSTRUMENTS = "SELECT * FROM orders_instrument WHERE symbol = ANY(%s)"
-_OPENED = "SELECT * FROM orders_position WHERE asset = ANY(%s) AND compared_at IS NOT NULL"
 
 
 class Lookups:
@@ -84,11 +81,12 @@ class Lookups:
     def _read(self, symbols: set[str]) -> None:
         if not symbols:
             return
-        rows = list(Instrument.objects.raw(_INSTRUMENTS, [list(symbols)]))
+        rows = fetch(Instrument, "WHERE symbol = ANY(%s)", [list(symbols)])
         self._instruments |= {row.symbol: row for row in rows}
         assets = {asset for row in rows for asset in (row.base_asset, row.quote_asset)}
         if assets := assets - self._positions.keys():
-            opened = Position.objects.raw(_OPENED, [list(assets)])
+            which = "WHERE asset = ANY(%s) AND compared_at IS NOT NULL"
+            opened = fetch(Position, which, [list(assets)])
             self._positions |= {row.asset: row for row in opened}
 
     def _asked(self, venue_name: str, what: str, ask: Callable[[], Found]) -> Found:

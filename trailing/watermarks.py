@@ -11,6 +11,7 @@ from decimal import Decimal
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 
+from polytrader.statements import fetch, insert
 from trailing import history
 from trailing.models import TrailingStop, Watermark
 
@@ -20,13 +21,11 @@ MOVED_AT_ONCE = 200
 
 A watermark that more stops share stays: it costs a tick no more than one that one stop has."""
 
-_FIND = """
-SELECT m.*
-  FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::numeric[])
-       AS wanted(instrument_id, side, reference, price)
-  JOIN trailing_watermark m USING (instrument_id, side, reference, price)
- ORDER BY m.id DESC
-   FOR KEY SHARE OF m
+_THESE = """
+  JOIN unnest(%s::bigint[], %s::text[], %s::text[], %s::numeric[])
+       AS wanted(instrument_id, side, reference, price) USING (instrument_id, side, reference, price)
+ ORDER BY t.id DESC
+   FOR KEY SHARE OF t
 """
 
 _UNTIDY = """
@@ -68,21 +67,24 @@ def take(firsts: Iterable[tuple[TrailingStop, Decimal]]) -> None:
     """
     wanted = [(stop, price, _key(stop, price)) for stop, price in firsts]
     shared = _find({key for stop, _, key in wanted if stop.reference != "executable"})
-    made = []
+    given, made = [], []
     for stop, price, key in wanted:
         mark = shared.get(key)
         if mark is None:
-            mark = Watermark(
-                instrument_id=stop.instrument_id,
-                side=stop.side,
-                reference=stop.reference,
-                price=price,
-            )
+            mark = _new(stop, price)
             made.append(mark)
             if stop.reference != "executable":
                 shared[key] = mark
+        given.append((stop, mark))
+    insert(made)
+    for stop, mark in given:
         stop.watermark = mark
-    Watermark.objects.bulk_create(made)
+
+
+def _new(stop: TrailingStop, price: Decimal) -> Watermark:
+    return Watermark(
+        instrument_id=stop.instrument_id, side=stop.side, reference=stop.reference, price=price
+    )
 
 
 def _key(stop: TrailingStop, price: Decimal) -> _Key:
@@ -93,7 +95,7 @@ def _find(keys: set[_Key]) -> dict[_Key, Watermark]:
     """Those there are, locked against deletion; of equal ones the oldest."""
     if not keys:
         return {}
-    rows = Watermark.objects.raw(_FIND, [list(column) for column in zip(*keys, strict=True)])
+    rows = fetch(Watermark, _THESE, [list(column) for column in zip(*keys, strict=True)])
     return {(row.instrument_id, row.side, row.reference, row.price): row for row in rows}
 
 

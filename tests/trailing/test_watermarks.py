@@ -90,7 +90,7 @@ def test_one_that_a_new_stop_has_just_taken_is_left_alone():
 
 def test_one_that_is_not_locked_would_be_deleted_under_a_new_stop(monkeypatch: pytest.MonkeyPatch):
     """The race is real. Shown so that the test above can fail."""
-    monkeypatch.setattr(watermarks, "_FIND", watermarks._FIND.replace("FOR KEY SHARE OF m", ""))
+    monkeypatch.setattr(watermarks, "_THESE", watermarks._THESE.replace("FOR KEY SHARE OF t", ""))
     instrument = an_instrument()
     a_watermark(instrument, "sell", "0.50")
 
