@@ -58,7 +58,7 @@ def main(counts: Sequence[int]) -> None:
                     _one_by_one(web, symbols, count)
                     _at_pace(web, symbols, count)
                     _in_bulk(web, symbols, count)
-                _on_one_instrument(web, symbols[0], count)
+                _on_one_instrument(web, symbols, count)
 
 
 def _one_by_one(web: _Web, symbols: Sequence[str], count: int, *, warm_up: bool = False) -> None:
@@ -80,18 +80,28 @@ def _in_bulk(web: _Web, symbols: Sequence[str], count: int) -> None:
     _measure(web, f"{AT_ONCE} at once", count, f"{PATH}/bulk", bodies, each=AT_ONCE, connections=1)
 
 
-def _on_one_instrument(web: _Web, symbol: str, count: int) -> None:
-    """Making stops of the very instrument whose prices pour in: who waits for whom."""
-    bodies = [_body([symbol], index) for index in range(ONE_BY_ONE // 2)]
-    name = f"all of one instrument, {FRAMES:.0f} ticks a second of it"
-    with _frames(symbol) as alone:
+def _on_one_instrument(web: _Web, symbols: Sequence[str], count: int) -> None:
+    """Making stops of the very instrument whose prices pour in: who waits for whom.
+
+    The ticks of another one tell what is for want of a processor only.
+    """
+    mine, other = symbols[:2]
+    bodies = [_body([mine], index) for index in range(ONE_BY_ONE // 2)]
+    name = f"of one instrument, {PACE:.0f} asked a second"
+    with _frames(mine) as alone:
         time.sleep(3)
-    with _frames(symbol) as beside:
-        _measure(web, name, count, PATH, bodies, PACE)
-    for when, taken in (("alone", alone), ("beside it", beside)):
-        figures = [quantile(taken, share) * 1000 for share in (0.5, 0.99)]
-        cells = (f"{count:,}", f"{len(taken)}", *(f"{figure:.1f}" for figure in figures))
-        row(f"  its ticks {when}; most {max(taken) * 1000:.0f} ms", *cells)
+    _tell("nothing else", count, alone)
+    for whose, ticked in (("another", other), ("it", mine)):
+        with _frames(ticked) as beside:
+            _measure(web, f"{name}, ticks of {whose}", count, PATH, bodies, PACE)
+        _tell(f"that, of {whose}", count, beside)
+
+
+def _tell(what: str, count: int, taken: Sequence[float]) -> None:
+    figures = [quantile(taken, share) * 1000 for share in (0.5, 0.99)]
+    rate = len(taken) / max(sum(taken), len(taken) / FRAMES)
+    cells = (f"{count:,}", f"{rate:,.0f}", *(f"{figure:.1f}" for figure in figures))
+    row(f"  ticks beside {what}, most {max(taken) * 1000:.0f} ms", *cells)
 
 
 def _measure(

@@ -28,7 +28,10 @@ def insert(rows: Sequence[Model]) -> None:
     model = type(rows[0])
     values = [[getattr(row, field.attname) for row in rows] for field in _written(model)]
     with connection.cursor() as cursor:
-        cursor.execute(_insert(model), values)
+        if len(rows) == 1:
+            cursor.execute(_insert_one(model), [value for (value,) in values])
+        else:
+            cursor.execute(_insert(model), values)
         for row, (pk,) in zip(rows, cursor.fetchall(), strict=True):
             row.pk, row._state.adding, row._state.db = pk, False, "default"
 
@@ -51,10 +54,19 @@ def _written(model: type[Model]) -> list["Field[Any, Any]"]:
 
 
 @cache
-def _insert(model: type[Model]) -> str:
+def _into(model: type[Model]) -> str:
     columns = ", ".join(f'"{field.column}"' for field in _written(model))
+    return f'INSERT INTO "{model._meta.db_table}" ({columns})'
+
+
+@cache
+def _insert(model: type[Model]) -> str:
     arrays = ", ".join(f"%s::{field.db_type(connection)}[]" for field in _written(model))
-    return (
-        f'INSERT INTO "{model._meta.db_table}" ({columns}) '  # noqa: S608 - names, never values
-        f"SELECT * FROM unnest({arrays}) RETURNING id"
-    )
+    return f"{_into(model)} SELECT * FROM unnest({arrays}) RETURNING id"  # noqa: S608 - names only
+
+
+@cache
+def _insert_one(model: type[Model]) -> str:
+    """Arrays of one value each would cost the planner more than the row."""
+    values = ", ".join("%s" for _ in _written(model))
+    return f"{_into(model)} VALUES ({values}) RETURNING id"
