@@ -8,6 +8,7 @@ is planned again until all is done. `recorded.py` is the market. Pure: no databa
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Literal
 
 from exchange.quantising import limit_price, spot_limit_price, within_worst
@@ -112,12 +113,18 @@ def replay(market: RecordedMarket, stop: Stop, watching: Watching) -> Outcome:
     """Send one stop through its market; stops do not know of each other."""
     outcome = Outcome(stop)
     bare = replace(stop, guard=Guard(), reference="bid" if stop.side == "sell" else "ask")
-    outcome.ideal = decide(market, bare, None)
+    outcome.ideal = _streamed_decision(market, bare)
     outcome.decision = decide(market, stop, watching.every)
     if outcome.decision is not None:
         outcome.is_false = _recovers(market, stop, outcome.decision)
         _exit(market, outcome, outcome.decision, watching.delay)
     return outcome
+
+
+@lru_cache(maxsize=10_000)
+def _streamed_decision(market: RecordedMarket, stop: Stop) -> Decision | None:
+    """Kept: the ideal exit is the same however a stop is watched."""
+    return decide(market, stop, None)
 
 
 def decide(market: RecordedMarket, stop: Stop, every: timedelta | None) -> Decision | None:
