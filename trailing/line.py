@@ -13,6 +13,7 @@ from typing import Literal
 
 from exchange.market_news import Level, PricesChanged, Snapshot, Traded
 from exchange.types import Quote
+from trailing.conflating import PLAIN, Needs
 from trailing.executable import Depth
 from trailing.tick import Observation
 
@@ -31,15 +32,12 @@ Comparison = Literal["same", "differs", "frozen", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """An instrument with a live stop; `is_deep` where one needs the whole book.
-
-    `updates` is the largest number of book states that one of its stops waits for.
-    """
+    """An instrument with a live stop; `is_deep` where one needs the whole book."""
 
     instrument_id: int
     symbol: str
     is_deep: bool = False
-    updates: int = 2
+    needs: Needs = PLAIN
 
 
 @dataclass(slots=True)

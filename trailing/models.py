@@ -278,6 +278,11 @@ class TrailingStop(Row):
             ),
             models.Index(fields=["id"], condition=UNNOTED, name="stops_to_note"),
             models.Index(
+                fields=["instrument", "max_spread"],
+                condition=_LIVE & Q(max_spread__isnull=False),
+                name="stops_by_spread",
+            ),
+            models.Index(
                 fields=["expires_at"],
                 condition=_LIVE & Q(expires_at__isnull=False),
                 name="stops_by_expiry",

@@ -81,7 +81,7 @@ class Following:
         """Follow what has a live stop now."""
         rows = watched()
         self.books.watch(rows, timezone.now())
-        self.waiting.expect({row.instrument_id: row.updates for row in rows})
+        self.waiting.expect({row.instrument_id: row.needs for row in rows})
         self.shards.follow({row.symbol for row in rows})
 
     def _follow(self) -> None:

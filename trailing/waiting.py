@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterable, Mapping
 
-from trailing.conflating import bounded, rounds, turning_points
+from trailing.conflating import PLAIN, Needs, bounded, rounds, turning_points
 from trailing.tick import Observation
 
 MOST = 128
@@ -16,15 +16,15 @@ class Waiting:
     def __init__(self) -> None:
         self._queues: dict[int, list[Observation]] = {}
         self._taken: dict[int, Observation] = {}
-        self._updates: Mapping[int, int] = {}
+        self._needs: Mapping[int, Needs] = {}
         self._something = threading.Condition()
         self._is_over = False
 
-    def expect(self, updates: Mapping[int, int]) -> None:
-        """Say of each watched instrument how many book states its stops wait for at most."""
+    def expect(self, needs: Mapping[int, Needs]) -> None:
+        """Say of each watched instrument what its stops tell apart."""
         with self._something:
-            self._updates = updates
-            self._taken = {key: seen for key, seen in self._taken.items() if key in updates}
+            self._needs = needs
+            self._taken = {key: seen for key, seen in self._taken.items() if key in needs}
 
     def put(self, seen: Iterable[Observation]) -> None:
         """Add observations, each younger than those of its instrument before."""
@@ -60,7 +60,7 @@ class Waiting:
 
     def _conflated(self, queue: list[Observation]) -> list[Observation]:
         key = queue[0].instrument_id
-        return turning_points(queue, self._updates.get(key, 1), self._taken.get(key))
+        return turning_points(queue, self._needs.get(key, PLAIN), self._taken.get(key))
 
     def _squeezed(self, queue: list[Observation]) -> list[Observation]:
         return bounded(self._conflated(queue), MOST // 2)

@@ -20,7 +20,7 @@ EXPECTED = {
         "stops_in_breach",
     },
     "WATCHED": {"stops_watched"},
-    "FOLLOWED": {"stops_watched", "stops_by_depth", "stops_by_confirmation"},
+    "FOLLOWED": {"stops_watched", "stops_by_depth", "stops_by_confirmation", "stops_by_spread"},
     "BY_DEPTH": {"stops_by_depth"},
     "BY_LAST": {"stops_by_last_trade"},
 }

@@ -27,6 +27,7 @@ from polytrader.models import Heartbeat, Lease
 from tests.paper_process import wait_until
 from tests.rows import a_stop, an_instrument, seen
 from trailing import lease, monitor, stream, watching
+from trailing.conflating import Needs
 from trailing.evaluating import Evaluator
 from trailing.line import Watched
 from trailing.maths import Trail
@@ -313,7 +314,11 @@ def test_what_has_a_live_stop_is_followed_with_what_its_stops_need():
     plain, deep, pending, ended, closed, spot = (an_instrument() for _ in range(6))
     a_stop(plain, THREE_TICKS, "0.5")
     a_stop(plain, THREE_TICKS, "0.5", confirm_updates=5)
-    a_stop(deep, THREE_TICKS, "0.5", reference="executable")
+    for spread in ("0.02", "0.05", "0.02"):
+        a_stop(plain, THREE_TICKS, "0.5", max_spread=Decimal(spread))
+    a_stop(deep, THREE_TICKS, "0.5", reference="executable", quantity=None)
+    for number in range(1, 10):
+        a_stop(pending, THREE_TICKS, "0.5", max_spread=Decimal(number) / 100)
     a_stop(pending, THREE_TICKS, "0.5", activation="0.6", confirm_updates=1)
     a_stop(closed, THREE_TICKS, "0.5")
     a_stop(spot, THREE_TICKS, "0.5")
@@ -321,9 +326,9 @@ def test_what_has_a_live_stop_is_followed_with_what_its_stops_need():
     Instrument.objects.filter(pk=closed.pk).update(is_closed=True)
     Instrument.objects.filter(pk=spot.pk).update(venue="binance")
     assert watching.watched() == [
-        Watched(plain.pk, plain.symbol, False, 5),
-        Watched(deep.pk, deep.symbol, True, 2),
-        Watched(pending.pk, pending.symbol, False, 2),
+        Watched(plain.pk, plain.symbol, False, Needs(5, (Decimal("0.02"), Decimal("0.05")))),
+        Watched(deep.pk, deep.symbol, True, Needs(2, (), (("sell", Decimal(10_000)),))),
+        Watched(pending.pk, pending.symbol, False, Needs(2, None)),
     ]
 
 
