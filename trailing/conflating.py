@@ -173,6 +173,8 @@ def _spaced(line: Sequence[Observation], places: Iterable[int]) -> set[int]:
     """Of places that are far apart in time as many as leave no long gap."""
     kept: set[int] = set()
     latest = line[0].received_at
+    if line[-1].received_at - latest < SPACING:
+        return kept
     for at in places:
         if line[at].received_at - latest >= SPACING:
             kept.add(at)

@@ -60,6 +60,9 @@ class Line:
     """Since when the depth has not fitted the best prices."""
     _bids: dict[Decimal, Decimal] = field(default_factory=dict)
     _asks: dict[Decimal, Decimal] = field(default_factory=dict)
+    _sorted_bids: tuple[Level, ...] | None = None
+    _sorted_asks: tuple[Level, ...] | None = None
+    """The levels best first; `None` once they have changed."""
     _unplaced: list[PricesChanged] = field(default_factory=list)
     _differed: bool = False
     _seen: Observation | None = None
@@ -168,6 +171,7 @@ class Line:
 
     def _place(self, told: Snapshot) -> None:
         unplaced, self._unplaced = self._unplaced, []
+        self._sorted_bids = self._sorted_asks = None
         if not self.watched.is_deep:
             self._bids, self._asks = {}, {}
             return
@@ -178,7 +182,10 @@ class Line:
 
     def _apply(self, told: PricesChanged) -> None:
         for side, price, quantity in told.changes:
-            levels = self._bids if side == "buy" else self._asks
+            if side == "buy":
+                levels, self._sorted_bids = self._bids, None
+            else:
+                levels, self._sorted_asks = self._asks, None
             if quantity:
                 levels[price] = quantity
             else:
@@ -188,7 +195,11 @@ class Line:
         """The book's levels, once they fit the best prices that the venue states."""
         if not self.watched.is_deep:
             return None
-        depth = Depth(_sorted(self._bids, is_bid=True), _sorted(self._asks, is_bid=False))
+        if self._sorted_bids is None:
+            self._sorted_bids = _sorted(self._bids, is_bid=True)
+        if self._sorted_asks is None:
+            self._sorted_asks = _sorted(self._asks, is_bid=False)
+        depth = Depth(self._sorted_bids, self._sorted_asks)
         if (_best(depth.bids), _best(depth.asks)) == (self.bid, self.ask):
             self.torn_at = None
             return depth
@@ -201,7 +212,8 @@ def _best(levels: Iterable[Level]) -> Decimal | None:
 
 
 def _sorted(levels: Mapping[Decimal, Decimal], *, is_bid: bool) -> tuple[Level, ...]:
-    return tuple(sorted(levels.items(), reverse=is_bid))
+    """Best first. Of the prices alone: comparing pairs took three times as long."""
+    return tuple((price, levels[price]) for price in sorted(levels, reverse=is_bid))
 
 
 def _repeats(now: Observation, before: Observation) -> bool:

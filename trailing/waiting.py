@@ -41,8 +41,12 @@ class Waiting:
         with self._something:
             self._something.wait_for(lambda: self._queues or self._is_over, timeout)
             queues, self._queues = self._queues, {}
-            points = [self._conflated(queue) for queue in queues.values()]
-            self._taken |= {queue[-1].instrument_id: queue[-1] for queue in points}
+            needs, before = self._needs, {key: self._taken.get(key) for key in queues}
+            self._taken |= {key: queue[-1] for key, queue in queues.items()}
+        points = [  # without the lock: whoever hears the market must not wait for this
+            turning_points(queue, needs.get(key, PLAIN), before[key])
+            for key, queue in queues.items()
+        ]
         return list(rounds(points))
 
     def give_back(self, seen: Iterable[Observation]) -> None:
@@ -58,9 +62,7 @@ class Waiting:
             self._is_over = True
             self._something.notify_all()
 
-    def _conflated(self, queue: list[Observation]) -> list[Observation]:
-        key = queue[0].instrument_id
-        return turning_points(queue, self._needs.get(key, PLAIN), self._taken.get(key))
-
     def _squeezed(self, queue: list[Observation]) -> list[Observation]:
-        return bounded(self._conflated(queue), MOST // 2)
+        key = queue[0].instrument_id
+        points = turning_points(queue, self._needs.get(key, PLAIN), self._taken.get(key))
+        return bounded(points, MOST // 2)

@@ -284,6 +284,16 @@ def test_what_waits_is_taken_once_and_conflated():
     assert waiting.take(0) == []
 
 
+def test_what_is_taken_is_what_the_next_ones_are_compared_with():
+    waiting = Waiting()
+    waiting.put(series(50, 60))
+    waiting.take(0)
+    waiting.put(series(55, 58))
+    assert [bids(each) for each in waiting.take(0)] == [[55], [58]]  # 60, 55, 58: it turned
+    waiting.put(series(59, 61))
+    assert [bids(each) for each in waiting.take(0)] == [[61]]
+
+
 def test_what_is_given_back_comes_before_what_came_since():
     waiting = Waiting()
     seen = series(50, 40, 60, 45)
