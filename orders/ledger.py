@@ -25,23 +25,30 @@ def lock(assets: Iterable[str], venue: str) -> dict[str, Position]:
     Call inside a transaction. Whoever reserves or posts holds these locks, so
     that two orders cannot both count on the same shares.
     """
-    names = sorted(set(assets))
-    found = _lock(names)
-    if missing := [Position(asset=name, venue=venue) for name in names if name not in found]:
-        Position.objects.bulk_create(missing, ignore_conflicts=True)
-        found = _lock(names)
+    names = set(assets)
+    found = locked(prepared.run(locking(names))[0])
+    if missing := names - found.keys():
+        Position.objects.bulk_create(
+            [Position(asset=name, venue=venue) for name in sorted(missing)], ignore_conflicts=True
+        )
+        found = locked(prepared.run(locking(names))[0])
     return found
 
 
 _POSITIONS = Columns(Position, "p")
 _LOCK = f"""
 SELECT {_POSITIONS.sql} FROM orders_position p
- WHERE asset = ANY(%(assets)s::text[]) ORDER BY asset FOR UPDATE
+ WHERE asset = ANY(%(assets)s::text[]) ORDER BY venue, asset FOR UPDATE
 """  # noqa: S608 - names of columns
 
 
-def _lock(names: Sequence[str]) -> dict[str, Position]:
-    (rows,) = prepared.run((_LOCK, {"assets": list(names)}))
+def locking(assets: Iterable[str]) -> prepared.Statement:
+    """The statement that locks those of these positions that exist, for `locked`; see `lock`."""
+    return _LOCK, {"assets": list(assets)}
+
+
+def locked(rows: Iterable[Sequence[object]]) -> dict[str, Position]:
+    """The positions that `locking` has returned, by asset."""
     return {position.asset: position for position in map(_POSITIONS.read, rows)}
 
 

@@ -1,5 +1,7 @@
 """Planning: an intent becomes a trade, its legs and planned orders, within what can be sold."""
 
+from __future__ import annotations
+
 import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,15 +24,20 @@ WAIT_FOR_SHARES = timedelta(seconds=2)
 
 def lock_positions(instruments: Iterable[Instrument]) -> dict[str, Position]:
     """Lock what these instruments take from and bring, before anything is planned on them."""
+    locked: dict[str, Position] = {}
+    for venue, assets in sorted(_assets(instruments).items()):
+        locked |= ledger.lock(assets, venue)
+    return locked
+
+
+def _assets(instruments: Iterable[Instrument]) -> dict[str, set[str]]:
+    """What instruments take from and bring, by venue."""
     assets: dict[str, set[str]] = {}
     for instrument in instruments:
         assets.setdefault(instrument.venue, set()).update(
             (instrument.base_asset, instrument.quote_asset)
         )
-    locked: dict[str, Position] = {}
-    for venue in sorted(assets):
-        locked |= ledger.lock(assets[venue], venue)
-    return locked
+    return assets
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,55 +78,80 @@ class NotSellable(Exception):
         self.index = index
 
 
-def open_exits(requests: Sequence[ExitRequest]) -> list[tuple[Trade, Order | None]]:
-    """Make the trade of each exit with its first order planned, in a handful of round trips.
+@dataclass(frozen=True, slots=True)
+class PlannedExits:
+    """Trades of one leg each with their first orders, not saved yet, in the order of the requests.
 
-    They share what can be sold in the given order. The order is `None` where
-    nothing can be sold at this moment; its leg is due at once and planned again.
-    Call inside a transaction; the positions are locked here until its end.
+    An order is `None` where nothing can be sold at this moment; its leg is due at once and
+    planned again.
     """
-    positions = lock_positions({r.instrument.pk: r.instrument for r in requests}.values())
-    trades, legs, orders = _rows(requests, positions)
-    planned = [order for order in orders if order is not None]
-    prepared.run(*(prepared.insertion(rows) for rows in (trades, legs, planned) if rows))
-    return list(zip(trades, orders, strict=True))
+
+    trades: list[Trade]
+    legs: list[Leg]
+    orders: list[Order | None]
+
+    @property
+    def planned(self) -> list[Order]:
+        """The orders there are."""
+        return [order for order in self.orders if order is not None]
+
+    def insertions(self) -> list[prepared.Statement]:
+        """The statements that save all of it."""
+        return [prepared.insertion(rows) for rows in (self.trades, self.legs, self.planned) if rows]
 
 
-def _rows(
-    requests: Sequence[ExitRequest], positions: Mapping[str, Position]
-) -> tuple[list[Trade], list[Leg], list[Order | None]]:
-    """The rows of these exits, with their ids, not yet saved."""
-    count = {"count": len(requests)}
-    ids = prepared.run(*((prepared.next_ids(model), count) for model in (Trade, Leg, Order)))
-    trade_ids, leg_ids, order_ids = ([pk for (pk,) in rows] for rows in ids)
-    free = Free(positions)
-    now = timezone.now()
-    trades, legs, orders = [], [], []
-    for request, trade_id, leg_id, order_id in zip(
-        requests, trade_ids, leg_ids, order_ids, strict=True
-    ):
-        trade = Trade(
-            id=trade_id,
-            purpose="exit",
-            strategy=request.strategy,
-            mint_after_sell=request.mint_after_sell,
-        )
-        leg = Leg(
-            id=leg_id,
-            trade=trade,
-            instrument=request.instrument,
-            side=request.side,
-            quantity=_wanted(request, positions),
-            worst_price=request.worst_price,
-        )
-        order = _first_order(leg, request.best_price, free)
-        if order is not None:
-            order.pk = order_id
-        leg.attempts, leg.next_attempt_at = (0, now) if order is None else (1, None)
-        trades.append(trade)
-        legs.append(leg)
-        orders.append(order)
-    return trades, legs, orders
+def plan_exits(requests: Sequence[ExitRequest]) -> PlannedExits:
+    """Plan these exits; they share what can be sold in the given order.
+
+    Call inside a transaction, and save them there: the positions are locked until its end.
+    """
+    by_id = {request.instrument.pk: request.instrument for request in requests}
+    names = set().union(*_assets(by_id.values()).values())
+    locks, taken, ids = prepared.run(
+        ledger.locking(names),
+        reserving.taken_of(names),
+        (prepared.next_ids(Trade, Leg, Order), {"count": len(requests)}),
+    )
+    positions = ledger.locked(locks)
+    if len(positions) < len(names):
+        positions = lock_positions(by_id.values())
+        (taken,) = prepared.run(reserving.taken_of(names))
+    free = Free(reserving.sellable_by(list(positions.values()), taken))
+    exits = PlannedExits([], [], [])
+    for request, its_ids in zip(requests, ids, strict=True):
+        _plan_exit(exits, request, its_ids, positions, free)
+    return exits
+
+
+def _plan_exit(
+    exits: PlannedExits,
+    request: ExitRequest,
+    ids: Sequence[int],
+    positions: Mapping[str, Position],
+    free: Free,
+) -> None:
+    trade = Trade(
+        id=ids[0],
+        purpose="exit",
+        strategy=request.strategy,
+        mint_after_sell=request.mint_after_sell,
+    )
+    leg = Leg(
+        id=ids[1],
+        trade=trade,
+        instrument=request.instrument,
+        side=request.side,
+        quantity=_wanted(request, positions),
+        worst_price=request.worst_price,
+    )
+    order = _first_order(leg, request.best_price, free)
+    if order is None:
+        leg.next_attempt_at = timezone.now()
+    else:
+        order.pk, leg.attempts = ids[2], 1
+    exits.trades.append(trade)
+    exits.legs.append(leg)
+    exits.orders.append(order)
 
 
 def _wanted(request: ExitRequest, positions: Mapping[str, Position]) -> Decimal:
@@ -179,11 +211,11 @@ def plan(leg: Leg, quantity: Decimal, price: Decimal) -> Order | None:
 class Free:
     """What can be sold per asset, less what was taken from it here. Hold the positions' locks.
 
-    `positions` are those locked, where the caller has them: all are asked about at once.
+    `known` is what is sellable of those assets that were asked about already.
     """
 
-    def __init__(self, positions: Mapping[str, Position] | None = None) -> None:
-        self._left = reserving.sellable(list(positions.values())) if positions else {}
+    def __init__(self, known: Mapping[str, Decimal] | None = None) -> None:
+        self._left = dict(known or {})
 
     def of(self, asset: str) -> Decimal:
         """How much of an asset is sellable."""

@@ -1,6 +1,6 @@
 """What can be sold of positions: what is held, less what orders, trades and the chain still take."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 
 from orders.models import Position
@@ -43,7 +43,19 @@ def reserved(positions: Collection[Position]) -> dict[str, Decimal]:
     settle at once: 1000 settled and all of them sold, 50 bought, are 50 matched and 1000
     settled, and yet nothing is there until the 50 are settled.
     """
-    (rows,) = prepared.run((_TAKEN, {"assets": [position.asset for position in positions]}))
+    (rows,) = prepared.run(taken_of([position.asset for position in positions]))
+    return reserved_by(positions, rows)
+
+
+def taken_of(assets: Collection[str]) -> prepared.Statement:
+    """The statement that says what of these assets is under way, for `reserved_by`."""
+    return _TAKEN, {"assets": list(assets)}
+
+
+def reserved_by(
+    positions: Collection[Position], rows: Iterable[tuple[str, Decimal, Decimal]]
+) -> dict[str, Decimal]:
+    """The same as `reserved`, of what `taken_of` has returned."""
     found = {asset: (taken, leaving) for asset, taken, leaving in rows}
     total = {}
     for position in positions:
@@ -56,7 +68,15 @@ def reserved(positions: Collection[Position]) -> dict[str, Decimal]:
 
 def sellable(positions: Collection[Position]) -> dict[str, Decimal]:
     """The most a new order may take, by asset."""
-    taken = reserved(positions)
+    (rows,) = prepared.run(taken_of([position.asset for position in positions]))
+    return sellable_by(positions, rows)
+
+
+def sellable_by(
+    positions: Collection[Position], rows: Iterable[tuple[str, Decimal, Decimal]]
+) -> dict[str, Decimal]:
+    """The same as `sellable`, of what `taken_of` has returned."""
+    taken = reserved_by(positions, rows)
     return {position.asset: free(position, taken[position.asset]) for position in positions}
 
 

@@ -1,11 +1,11 @@
 """Sending: sign, commit the signed order with its id, then post; an outcome is looked up, not guessed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import structlog
 from django.db import close_old_connections, transaction
@@ -28,7 +28,7 @@ from exchange.types import (
 )
 from orders import balances, instruments, planning, starting
 from orders.models import Halt, Instrument, Leg, Order, Trade
-from orders.venues import venue, venue_of
+from orders.venues import is_loaded, venue, venue_of
 from polytrader import prepared
 from polytrader.alerts import raise_alert
 from polytrader.bells import ring
@@ -36,6 +36,7 @@ from polytrader.points import point
 from polytrader.prepared import Columns
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 LOOK_AGAIN = timedelta(seconds=2)
 """How often an order in flight is looked at."""
@@ -70,7 +71,7 @@ def send_all(order_pks: Sequence[int]) -> int:
     The claims, the ids and the signed bytes are committed together before
     anything goes out. From then on reconciling finds out what became of them.
     """
-    claimed = _claim(order_pks)
+    claimed = _claim(order_pks) if order_pks else []
     if not claimed:
         return 0
     point("orders_signed")
@@ -78,9 +79,34 @@ def send_all(order_pks: Sequence[int]) -> int:
     return len(claimed)
 
 
-def send_at_once(order_pks: Sequence[int]) -> "list[Future[None]]":
-    """Send these orders from this process in the background; sweeps send what is left."""
-    return [_executor().submit(_send_in_thread, part) for part in _parts(list(order_pks))]
+def sign_new(orders: Sequence[Order]) -> None:
+    """Make new orders `sent`, with their ids and bytes, before they are saved for the first time.
+
+    Whatever cannot be signed at once and without a question stays `planned`: sending it
+    says why, and tries again.
+    """
+    ready = {venue for venue in {o.instrument.venue for o in orders} if _is_ready(venue)}
+    now, soon = timezone.now(), _soon()
+    for order in orders:
+        if order.instrument.venue not in ready:
+            continue
+        try:
+            signed = _made(order)
+        except Exception as error:
+            log.warning("exit_not_signed", order=order.pk, error=type(error).__name__)
+            continue
+        order.status, order.sent_at, order.next_look_at = "sent", now, soon
+        order.order_id, order.payload = signed.order_id, signed.payload
+
+
+def _is_ready(venue: str) -> bool:
+    """Whether this process may send there, and has its adapter loaded."""
+    return is_loaded(venue) and starting.may_send(venue)
+
+
+def send_at_once(orders: Sequence[Order]) -> "list[Future[None]]":
+    """Send new orders, signed or planned, from this process in the background; sweeps send what is left."""
+    return [_executor().submit(_in_thread, _send_new, part) for part in _parts(orders)]
 
 
 def send_and_wait(order_pks: Sequence[int], seconds: float) -> None:
@@ -88,13 +114,13 @@ def send_and_wait(order_pks: Sequence[int], seconds: float) -> None:
 
     What is not answered by then stays `sent`: the post goes on without the caller.
     """
-    wait([_executor().submit(_send_in_thread, list(order_pks))], timeout=seconds)
+    wait([_executor().submit(_in_thread, send_all, list(order_pks))], timeout=seconds)
 
 
-def _parts(pks: list[int]) -> list[list[int]]:
+def _parts(orders: Sequence[Order]) -> list[Sequence[Order]]:
     """Spread a burst over the threads in batches; the first orders are on the wire first."""
-    size = min(15, max(1, -(-len(pks) // SENDERS)))
-    return [pks[at : at + size] for at in range(0, len(pks), size)]
+    size = min(15, max(1, -(-len(orders) // SENDERS)))
+    return [orders[at : at + size] for at in range(0, len(orders), size)]
 
 
 _ORDERS, _INSTRUMENTS = Columns(Order, "o"), Columns(Instrument, "i")
@@ -176,7 +202,7 @@ def _sign(order: Order) -> SignedOrder | None:
         _do_not_send(order)
         return None
     try:
-        return venue_of(order.instrument).sign(_request(order))
+        return _made(order)
     except Rejected as refusal:
         _give_up_unsigned(order, refusal)
     except ExchangeError as error:
@@ -517,6 +543,11 @@ def _learn_from(order: Order, code: str) -> None:
             instruments.reread(instrument)
 
 
+def _made(order: Order) -> SignedOrder:
+    """The signed order, of which the venue knows nothing yet."""
+    return venue_of(order.instrument).sign(_request(order))
+
+
 def _request(order: Order) -> OrderRequest:
     instrument = order.instrument
     return OrderRequest(
@@ -555,11 +586,16 @@ def finish() -> None:
         _pool = None
 
 
-def _send_in_thread(order_pks: Sequence[int]) -> None:
+def _send_new(orders: Sequence[Order]) -> None:
+    post_all([order for order in orders if order.status == "sent"])
+    send_all([order.pk for order in orders if order.status == "planned"])
+
+
+def _in_thread(send: Callable[[T], object], orders: T) -> None:
     close_old_connections()
     try:
-        send_all(order_pks)
+        send(orders)
     except Exception:
-        log.exception("send_failed", orders=list(order_pks))
+        log.exception("send_failed", orders=str(orders))
     finally:
         close_old_connections()

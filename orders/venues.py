@@ -46,6 +46,11 @@ def venue_of(instrument: Instrument) -> Exchange:
     return venue(instrument.venue)
 
 
+def is_loaded(name: str) -> bool:
+    """Whether this process has the adapter of a venue already: making one takes its time."""
+    return (os.getpid(), name) in _made
+
+
 def minter() -> Minter:
     """Whoever mints for the installation's wallet."""
     return _once("minter", _minter)  # type: ignore[return-value]

@@ -60,8 +60,8 @@ class Columns(Generic[M]):
 
 
 def insertion(rows: Sequence[models.Model]) -> Statement:
-    """The statement that inserts new rows of one model, which bring their ids."""
-    sql, fields = _insertion(type(rows[0]))
+    """The statement that inserts new rows of one model; they bring their ids, or get them unseen."""
+    sql, fields = _insertion(type(rows[0]), rows[0].pk is not None)
     columns = {
         field.column: [
             field.get_db_prep_save(field.pre_save(row, True), connection) for row in rows
@@ -72,8 +72,12 @@ def insertion(rows: Sequence[models.Model]) -> Statement:
 
 
 @cache
-def _insertion(model: type[models.Model]) -> tuple[str, list[Any]]:
-    fields = [field for field in model._meta.concrete_fields if not field.generated]
+def _insertion(model: type[models.Model], with_id: bool) -> tuple[str, list[Any]]:
+    fields = [
+        field
+        for field in model._meta.concrete_fields
+        if not field.generated and (with_id or not field.primary_key)
+    ]
     columns = [str(field.column) for field in fields]
     names = ", ".join(columns)
     arrays = ", ".join(
@@ -90,7 +94,9 @@ def _type(field: Any) -> str:
     return re.sub(r"\(.*\)", "", cast(str, field.db_type(connection)))
 
 
-def next_ids(model: type[models.Model]) -> str:
-    """The statement that takes as many new ids of a model as `count` says."""
-    sequence = f"pg_get_serial_sequence('{model._meta.db_table}', 'id')"
-    return f"SELECT nextval({sequence}) FROM generate_series(1, %(count)s)"  # noqa: S608
+def next_ids(*each_of: type[models.Model]) -> str:
+    """The statement that takes as many new ids of each model as `count` says, a column for each."""
+    taken = ", ".join(
+        f"nextval(pg_get_serial_sequence('{model._meta.db_table}', 'id'))" for model in each_of
+    )
+    return f"SELECT {taken} FROM generate_series(1, %(count)s)"  # noqa: S608

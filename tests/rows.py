@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 from django.test import Client
 from django.utils import timezone
 
-from orders.models import Instrument, Position
-from polytrader import tokens
+from orders import planning
+from orders.models import Instrument, Order, Position, Trade
+from orders.planning import ExitRequest
+from polytrader import prepared, tokens
 from trailing.executable import Depth
 from trailing.maths import Trail
 from trailing.models import TrailingStop, Watermark
@@ -134,3 +137,10 @@ def moments(count: int) -> list[datetime]:
     """So many moments, a tenth of a second apart, the last one now."""
     now = timezone.now()
     return [now - timedelta(milliseconds=100 * (count - 1 - index)) for index in range(count)]
+
+
+def open_exits(requests: Sequence[ExitRequest]) -> list[tuple[Trade, Order | None]]:
+    """Plan exits and save them, as a tick does; each trade with its first order."""
+    exits = planning.plan_exits(requests)
+    prepared.run(*exits.insertions())
+    return list(zip(exits.trades, exits.orders, strict=True))

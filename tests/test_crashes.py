@@ -107,16 +107,16 @@ def test_the_laboratory_notices_an_order_that_is_sent_before_it_is_committed(
     laboratory: Laboratory,
 ):
     def spoil() -> None:
-        sign = sending._sign
+        make = sending._made
 
-        def sign_and_send(order: Any) -> bool:
-            signed = sign(order)
-            venues.venue_of(order.instrument).post(sending._signed(order))
+        def make_and_send(order: Any) -> Any:
+            signed = make(order)
+            venues.venue_of(order.instrument).post(signed)
             return signed
 
-        sending._sign = sign_and_send
+        sending._made = make_and_send
 
-    outcome = laboratory.run(plain(0), Kill("orders_claimed"), life=Life(spoil), within=4)
+    outcome = laboratory.run(plain(0), Kill("exits_planned"), life=Life(spoil), within=4)
     assert any("is not ours" in said for said in outcome.verdict.twice)
     assert outcome.verdict.ledger
 
@@ -125,7 +125,7 @@ def test_the_laboratory_notices_an_order_that_is_never_sent_again(laboratory: La
     def spoil() -> None:
         sending.may_post_again = lambda order: False
 
-    outcome = laboratory.run(plain(1), Kill("orders_signed"), life=Life(spoil), within=2)
+    outcome = laboratory.run(plain(1), Kill("exits_committed"), life=Life(spoil), within=2)
     assert outcome.verdict.stuck
     assert outcome.verdict.lost
 

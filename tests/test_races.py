@@ -11,13 +11,23 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from orders import balances, cancelling, hand_trades, planning, reconciling, sending, venues
+from orders import (
+    balances,
+    cancelling,
+    hand_trades,
+    ledger,
+    planning,
+    reconciling,
+    reserving,
+    sending,
+    venues,
+)
 from orders.models import Entry, Fill, Instrument, Leg, Order, Position, Trade, VenueState
 from orders.planning import ExitRequest, LegRequest, NotSellable
 from strategy import managing
 from tests.orders.test_ledger_machine import quiet
 from tests.orders.venue import MemoryVenue
-from tests.rows import an_instrument
+from tests.rows import an_instrument, open_exits
 from tests.trailing.test_tick import in_threads
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -53,8 +63,7 @@ def a_sale(token: Instrument, quantity: int = 400, kind: Any = "GTC") -> LegRequ
 
 def open_exit(token: Instrument) -> list[int]:
     with transaction.atomic():
-        planning.lock_positions([token])
-        opened = planning.open_exits([an_exit(token)])
+        opened = open_exits([an_exit(token)])
     return [order.pk for _, order in opened if order is not None]
 
 
@@ -87,15 +96,15 @@ def the_book_is_right(token: Instrument) -> None:
 def slow_reading(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between reading what is free and taking it, everybody waits for the others a moment."""
     meeting = threading.Barrier(4)
-    read = Position.sellable
+    read = reserving.reserved_by
 
-    def sellable(position: Position) -> Decimal:
-        free = read(position)
+    def reserved_by(*told: Any) -> dict[str, Decimal]:
+        taken = read(*told)
         with suppress(threading.BrokenBarrierError):
             meeting.wait(timeout=0.2)
-        return free
+        return taken
 
-    monkeypatch.setattr(Position, "sellable", sellable)
+    monkeypatch.setattr(reserving, "reserved_by", reserved_by)
 
 
 @pytest.mark.usefixtures("slow_reading")
@@ -103,7 +112,7 @@ def test_without_the_positions_lock_four_plans_reserve_more_than_there_is(
     token: Instrument, monkeypatch: pytest.MonkeyPatch
 ):
     """The race is real. Shown so that the next tests can fail."""
-    monkeypatch.setattr(planning, "lock_positions", lambda instruments: None)
+    monkeypatch.setattr(ledger, "_LOCK", ledger._LOCK.replace("FOR UPDATE", ""))
     in_threads(4, lambda _: open_exit(token))
     assert Position.objects.get(asset=token.symbol).reserved() == 1600
 

@@ -130,7 +130,7 @@ class ResumeTrailingStop(APIView):
             if stop.asking_since is None:
                 return _shown(amending.resume(stop))
             fired = amending.answer(stop, how)
-            transaction.on_commit(lambda: sending.send_at_once(fired.order_ids))
+            transaction.on_commit(lambda: sending.send_at_once(fired.orders))
             return _shown(stop)
 
         return once(request, act, lambda: find(state_key))

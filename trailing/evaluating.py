@@ -74,11 +74,11 @@ class Evaluator(threading.Thread):
         oldest = timezone.now() - TOO_OLD
         result = tick(each for each in seen if each.received_at >= oldest)
         self.ticks += 1
-        if result.order_ids:
-            sending.send_at_once(result.order_ids)
+        if result.orders:
+            sending.send_at_once(result.orders)
             now = timezone.now()
             self.reactions.append((now - min(each.received_at for each in seen)).total_seconds())
-            self.exits += len(result.order_ids)
+            self.exits += len(result.orders)
 
 
 class Judge(threading.Thread):
@@ -118,5 +118,5 @@ def judge_held() -> int:
         return 0
     with transaction.atomic():
         fired = firing.judge_held(timezone.now())
-    sending.send_at_once(fired.order_ids)
-    return len(fired.order_ids)
+    sending.send_at_once(fired.orders)
+    return len(fired.orders)

@@ -12,8 +12,8 @@ import structlog
 from django.db import connection
 from django.utils import timezone
 
-from orders import planning
-from orders.models import Instrument
+from orders import planning, sending
+from orders.models import Instrument, Order
 from polytrader import prepared
 from polytrader.alerts import raise_alert
 from polytrader.points import point
@@ -45,10 +45,10 @@ class Candidate:
 
 @dataclass(slots=True)
 class Fired:
-    """How many stops fired, and their planned exits, to be sent after the commit."""
+    """How many stops fired, and their exits, to be sent after the commit."""
 
     count: int = 0
-    order_ids: list[int] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +122,18 @@ def fire(hits: Sequence[_Hit]) -> Fired:
     if not hits:
         return Fired()
     hits = sorted(hits, key=_exposure, reverse=True)  # the worst case is on the wire first
-    exits = planning.open_exits([_exit(hit) for hit in hits])
+    exits = planning.plan_exits([_exit(hit) for hit in hits])
+    sending.sign_new(exits.planned)
+    *_, ended, _ = prepared.run(
+        *exits.insertions(),
+        _end(hits, [trade.pk for trade in exits.trades]),
+        _events([(hit, "triggered") for hit in hits]),
+    )
+    if len(ended) != len(hits):
+        raise RuntimeError("a fired stop left its state under the tick's lock")
     point("exits_planned")
-    _end(hits, [trade.pk for trade, _ in exits])
     log.info("stops_triggered", stops=[hit.stop.state_key for hit in hits])
-    return Fired(len(hits), [order.pk for _, order in exits if order is not None])
+    return Fired(len(hits), exits.planned)
 
 
 _STOPS, _INSTRUMENTS = Columns(TrailingStop, "s"), Columns(Instrument, "i")
@@ -199,26 +206,17 @@ def _best_price(hit: _Hit) -> Decimal | None:
     return hit.stop.instrument.price_of(reference, hit.stop.side)
 
 
-def _end(hits: Sequence[_Hit], trade_ids: Sequence[int]) -> None:
+def _end(hits: Sequence[_Hit], trade_ids: Sequence[int]) -> prepared.Statement:
     """Move all fired stops to `triggered` with their trade, watermark and trigger price."""
-    now = timezone.now()
-    ended, *_ = prepared.run(
-        (
-            END_TRIGGERED,
-            {
-                "ids": array(hit.stop.pk for hit in hits),
-                "trades": array(trade_ids),
-                "watermarks": array(_watermark_of(hit) for hit in hits),
-                "triggers": array(hit.candidate.trigger for hit in hits),
-                "prices": array(hit.candidate.price for hit in hits),
-                "causes": array(hit.candidate.cause for hit in hits),
-                "now": now,
-            },
-        ),
-        prepared.insertion(_events([(hit, "triggered") for hit in hits], now)),
-    )
-    if len(ended) != len(hits):
-        raise RuntimeError("a fired stop left its state under the tick's lock")
+    return END_TRIGGERED, {
+        "ids": array(hit.stop.pk for hit in hits),
+        "trades": array(trade_ids),
+        "watermarks": array(_watermark_of(hit) for hit in hits),
+        "triggers": array(hit.candidate.trigger for hit in hits),
+        "prices": array(hit.candidate.price for hit in hits),
+        "causes": array(hit.candidate.cause for hit in hits),
+        "now": timezone.now(),
+    }
 
 
 def _watermark_of(hit: _Hit) -> Decimal:
@@ -259,20 +257,22 @@ def _ask(hit: _Hit) -> None:
 
 def _tell(told: Sequence[tuple[_Hit, str]]) -> None:
     if told:
-        prepared.run(prepared.insertion(_events(told, timezone.now())))
+        prepared.run(_events(told))
 
 
-def _events(told: Sequence[tuple[_Hit, str]], now: datetime) -> list[StopEvent]:
-    ids = prepared.run((prepared.next_ids(StopEvent), {"count": len(told)}))[0]
-    return [
-        StopEvent(
-            id=pk,
-            stop_id=hit.stop.pk,
-            kind=kind,
-            price=hit.candidate.price,
-            trigger_price=hit.candidate.trigger,
-            text=hit.verdict.reason,
-            at=now,
-        )
-        for (hit, kind), (pk,) in zip(told, ids, strict=True)
-    ]
+def _events(told: Sequence[tuple[_Hit, str]]) -> prepared.Statement:
+    """The statement that tells of what was decided."""
+    now = timezone.now()
+    return prepared.insertion(
+        [
+            StopEvent(
+                stop_id=hit.stop.pk,
+                kind=kind,
+                price=hit.candidate.price,
+                trigger_price=hit.candidate.trigger,
+                text=hit.verdict.reason,
+                at=now,
+            )
+            for hit, kind in told
+        ]
+    )

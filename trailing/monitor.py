@@ -142,7 +142,7 @@ def _judge_held() -> int:
     """Judge the stops that wait for a confirmation: a quiet book sends no message."""
     with transaction.atomic():
         fired = firing.judge_held(timezone.now())
-    sending.send_at_once(fired.order_ids)
+    sending.send_at_once(fired.orders)
     return fired.count
 
 
@@ -211,7 +211,7 @@ def evaluate(instruments: dict[str, Instrument], quotes: Iterable[Quote | Book])
         and (observation := observed(instruments[quote.symbol], quote)) is not None
     ]
     result = tick(observations)
-    sending.send_at_once(result.order_ids)
+    sending.send_at_once(result.orders)
     return result
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from django.db import connection, transaction
 
+from orders.models import Order
 from polytrader import prepared
 from polytrader.points import point
 from polytrader.prepared import array
@@ -51,12 +52,12 @@ class Observation:
 
 @dataclass(slots=True)
 class TickResult:
-    """What a tick did; `order_ids` are the planned exits, to be sent after the commit."""
+    """What a tick did; `orders` are the exits, to be sent after the commit."""
 
     claimed: int = 0
     activated: int = 0
     triggered: int = 0
-    order_ids: list[int] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,8 @@ def tick(observations: Iterable[Observation]) -> TickResult:
             _act([o for o in wanted if o.instrument_id in before], before, found, result)
             point("ticked")
     point("tick_committed")
+    if result.orders:
+        point("exits_committed")
     return result
 
 
@@ -129,7 +132,7 @@ def _act(
     reached = [*found.reached, *by_depth.candidates]
     sights = {o.instrument_id: _sight(o, before[o.instrument_id]) for o in claimed}
     fired = firing.judge_all(reached, sights)
-    result.triggered, result.order_ids = fired.count, fired.order_ids
+    result.triggered, result.orders = fired.count, fired.orders
     _reset(found.in_breach, {candidate.stop_id for candidate in reached})
 
 

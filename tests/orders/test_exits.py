@@ -131,12 +131,9 @@ def test_a_claimed_order_that_was_never_posted_is_posted_by_the_sweep(
     paper: PaperProcess, paper_token: Instrument, monkeypatch: pytest.MonkeyPatch
 ):
     """The process dies after the commit and before the POST: the row says so, the sweep goes on."""
-    monkeypatch.setattr(sending, "send_at_once", lambda pks: None)
+    monkeypatch.setattr(sending, "send_at_once", lambda orders: None)
     stop = trigger(paper, paper_token)
-    order = Order.objects.get()
-    assert sending._claim([order.pk])
-    order.refresh_from_db()
-    assert order.status == "sent"
+    assert Order.objects.get().status == "sent"
     assert paper.ledger()["orders"] == []
     assert settled(stop).status == "done"
     assert [row["posts"] for row in paper.ledger()["orders"]] == [1]
@@ -146,10 +143,12 @@ def test_a_claimed_order_that_was_never_posted_is_posted_by_the_sweep(
 def test_the_message_twice_sends_once(
     paper: PaperProcess, paper_token: Instrument, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(sending, "send_at_once", lambda pks: None)
+    fired: list[Order] = []
+    monkeypatch.setattr(sending, "send_at_once", fired.extend)
     trigger(paper, paper_token)
-    order = Order.objects.get()
-    assert [sending.send(order.pk), sending.send(order.pk)] == [True, False]
+    sending.post_all(fired)
+    sending.post_all([Order.objects.get()])
+    assert not sending.send(fired[0].pk)
     assert [row["posts"] for row in paper.ledger()["orders"]] == [1]
 
 
@@ -172,7 +171,7 @@ def test_a_deposit_from_outside_is_booked_shown_and_then_sold(
 def test_balances_wait_while_something_of_ours_is_in_flight(
     paper: PaperProcess, paper_token: Instrument, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(sending, "send_at_once", lambda pks: None)
+    monkeypatch.setattr(sending, "send_at_once", lambda orders: None)
     trigger(paper, paper_token)
     sending.send(Order.objects.get().pk)
     assert not balances.compare(paper_token.symbol, paper_token.venue)

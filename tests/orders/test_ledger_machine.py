@@ -29,7 +29,7 @@ from orders.models import Entry, Fill, Leg, Order, Position, Trade, VenueState
 from orders.planning import ExitRequest, LegRequest
 from strategy import managing
 from tests.orders.venue import MemoryVenue, Mood
-from tests.rows import an_instrument
+from tests.rows import an_instrument, open_exits
 
 pytestmark = pytest.mark.django_db
 
@@ -147,7 +147,7 @@ class Book(RuleBasedStateMachine):
         free = self.sellable()
         with transaction.atomic():
             planning.lock_positions(request.instrument for request in requests)
-            opened = planning.open_exits(requests)
+            opened = open_exits(requests)
         planned: dict[str, Decimal] = defaultdict(Decimal)
         for _, order in opened:
             if order is not None:

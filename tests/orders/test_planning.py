@@ -10,7 +10,7 @@ from django.utils import timezone
 from orders import planning
 from orders.models import Fill, ForeignOrder, Instrument, Leg, Order, Position, Trade
 from orders.planning import ExitRequest, Free, LegRequest, NotSellable
-from tests.rows import an_instrument
+from tests.rows import an_instrument, open_exits
 
 pytestmark = pytest.mark.django_db
 
@@ -29,8 +29,7 @@ def exits(token: Instrument, *quantities: int | None, **changes: Any) -> list[De
         for quantity in quantities
     ]
     with transaction.atomic():
-        planning.lock_positions([token])
-        opened = planning.open_exits(requests)
+        opened = open_exits(requests)
     return [None if order is None else order.quantity for _, order in opened]
 
 

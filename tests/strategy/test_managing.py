@@ -28,6 +28,7 @@ from tests.orders.trades import (
     traded,
 )
 from tests.paper_process import PaperProcess, wait_until
+from tests.rows import open_exits
 from tests.trailing.test_tick import in_threads
 from tests.truth import assert_our_rows_equal_the_exchange
 
@@ -348,7 +349,7 @@ def an_exit(instrument: Instrument, quantity: str | None = "100") -> Trade:
     request = planning.ExitRequest(instrument, "sell", wanted, Decimal("0.50"))
     with transaction.atomic():
         planning.lock_positions([instrument])
-        [(trade, order)] = planning.open_exits([request])
+        [(trade, order)] = open_exits([request])
     sending.send_all([] if order is None else [order.pk])
     return trade
 

@@ -130,7 +130,7 @@ def test_a_quiet_book_fires_by_the_clock():
         assert firing.judge_held(timezone.now()).count == 0
         fired = firing.judge_held(timezone.now() + timedelta(seconds=1))
     assert (fired.count, again(stop).status) == (1, "triggered")
-    assert Order.objects.filter(pk__in=fired.order_ids).count() == 1
+    assert Order.objects.filter(pk__in=[o.pk for o in fired.orders]).count() == 1
 
 
 def test_a_stale_price_fires_nothing_by_the_clock():

@@ -146,7 +146,7 @@ def market(monkeypatch: Any, transactional_db: None) -> Iterator[Market]:
     found = Market()
     monkeypatch.setattr(stream, "market_stream", found.connect)
     monkeypatch.setattr(stream, "_exchange", lambda: Rest(found))
-    monkeypatch.setattr(sending, "send_at_once", lambda order_ids: [])  # there is nobody to send to
+    monkeypatch.setattr(sending, "send_at_once", lambda orders: [])  # there is nobody to send to
     yield found
     for line in found.lines:
         line.close()
@@ -500,7 +500,7 @@ def test_the_sweep_leaves_alone_what_the_stream_has_just_evaluated(paper_token: 
 def test_a_stream_that_is_lost_costs_no_more_than_two_seconds(
     paper: Any, paper_token: Instrument, monkeypatch: Any
 ):
-    monkeypatch.setattr(sending, "send_at_once", lambda order_ids: [])
+    monkeypatch.setattr(sending, "send_at_once", lambda orders: [])
     stop = a_stop(paper_token, THREE_TICKS, "0.50")
     lease.take(lease.STREAM, "just killed")
     tick([seen(paper_token, "0.50", ask="0.52")])

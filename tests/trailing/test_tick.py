@@ -156,7 +156,7 @@ def test_the_exit_is_planned_in_the_same_transaction_and_below_the_best_price():
     instrument = an_instrument()
     stop = a_stop(instrument, TEN_PERCENT, "0.50", quantity="100")
     result = tick([seen(instrument, "0.45")])
-    order = Order.objects.get(pk=result.order_ids[0])
+    order = Order.objects.get(pk=result.orders[0].pk)
     stop.refresh_from_db()
     assert stop.trade == order.leg.trade
     assert (order.status, order.quantity, order.side) == ("planned", Decimal(100), "sell")
