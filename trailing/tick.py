@@ -22,7 +22,7 @@ from trailing.executable import Depth, note_activations
 from trailing.firing import Candidate
 from trailing.guards import Sight
 from trailing.models import STALE_AFTER, StopEvent
-from trailing.sql import CLAIM, EVALUATE, PIN_THE_PLAN, RESET_BREACHES
+from trailing.sql import CLAIM, DURABLE, EVALUATE, PIN_THE_PLAN, RESET_BREACHES
 
 log = structlog.get_logger()
 
@@ -94,11 +94,17 @@ def tick(observations: Iterable[Observation]) -> TickResult:
 
 @dataclass(slots=True)
 class _Found:
-    """What one look at the stops has found: rows of (stop, price, watermark, trigger, cause)."""
+    """What one look at the stops has found; `ratcheted` counts watermarks."""
 
     activated: list[tuple[int, Decimal]] = field(default_factory=list)
     reached: list[Candidate] = field(default_factory=list)
     in_breach: dict[int, Decimal] = field(default_factory=dict)
+    ratcheted: int = 0
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether no stop and no watermark is concerned."""
+        return not (self.activated or self.reached or self.in_breach or self.ratcheted)
 
 
 def _look(wanted: Sequence[Observation]) -> tuple[dict[int, _Before], _Found]:
@@ -110,13 +116,15 @@ def _look(wanted: Sequence[Observation]) -> tuple[dict[int, _Before], _Found]:
 
 def _sorted_out(rows: Iterable[tuple[Any, ...]]) -> _Found:
     found = _Found()
-    for what, stop_id, price, watermark, trigger, cause in rows:
+    for what, number, price, watermark, trigger, cause in rows:
         if what == "activated":
-            found.activated.append((stop_id, price))
+            found.activated.append((number, price))
         elif what == "in_breach":
-            found.in_breach[stop_id] = price
+            found.in_breach[number] = price
+        elif what == "ratcheted":
+            found.ratcheted = number
         else:
-            found.reached.append(Candidate(stop_id, price, watermark, trigger, cause))
+            found.reached.append(Candidate(number, price, watermark, trigger, cause))
     return found
 
 
@@ -126,7 +134,11 @@ def _act(
     found: _Found,
     result: TickResult,
 ) -> None:
-    by_depth = executable.evaluate({o.instrument_id: o.depth for o in claimed if o.depth})
+    depths = {o.instrument_id: o.depth for o in claimed if o.depth}
+    if found.is_nothing and not depths:
+        return
+    prepared.run((DURABLE, {}))
+    by_depth = executable.evaluate(depths)
     note_activations(found.activated)
     result.activated = len(found.activated) + by_depth.activated
     reached = [*found.reached, *by_depth.candidates]
