@@ -64,12 +64,15 @@ class Guarded:
 
     def post_many(self, signed: Sequence[SignedOrder]) -> list[Acknowledgement | ExchangeError]:
         """Send a batch, urgent if any of it is; held back, it is `Unavailable` for each order."""
-        urgent = any(order.is_urgent for order in signed)
-        try:
-            self._admit("post_many", len(signed), urgent, urgent)
-        except Unavailable as refusal:
-            return [refusal for _ in signed]
-        answers = self._exchange.post_many(signed)
+        if any(order.is_urgent for order in signed):
+            ask = self._exchange.post_many
+            answers = self._asked_at_once("post_many", len(signed), lambda: ask(signed))
+        else:
+            try:
+                self._admit("post_many", len(signed), passes=False)
+            except Unavailable as refusal:
+                return [refusal for _ in signed]
+            answers = self._exchange.post_many(signed)
         self._note_batch("post_many", answers)
         return answers
 
@@ -138,19 +141,29 @@ class Guarded:
         urgent: bool = False,
         passes: bool = False,
     ) -> T:
-        """Ask the venue if it may be asked; `passes` is urgent in the eyes of the breaker only."""
-        self._admit(operation, cost, urgent, urgent or passes)
+        """Ask the venue if it may be asked; `passes` is urgent in the eyes of the breaker only.
+
+        What is urgent is granted anyhow, so it is counted after it was asked.
+        """
+        if not urgent:
+            self._admit(operation, cost, passes)
         try:
-            answer = ask()
+            answer = self._asked_at_once(operation, cost, ask) if urgent else ask()
         except ExchangeError as error:
             self._note(operation, error)
             raise
         self._breaker.note("success")
         return answer
 
-    def _admit(self, operation: str, cost: int, urgent: bool, passes: bool) -> None:
+    def _asked_at_once(self, operation: str, cost: int, ask: Callable[[], T]) -> T:
+        try:
+            return ask()
+        finally:
+            self._limiter.take(operation, cost, urgent=True)
+
+    def _admit(self, operation: str, cost: int, passes: bool) -> None:
         """Raise `Unavailable` with the seconds to wait, rounded up; nobody sleeps here."""
-        wait = self._limiter.take(operation, cost, urgent=urgent)
+        wait = self._limiter.take(operation, cost)
         if wait > 0:
             venue = self._breaker.venue.capitalize()
             raise Unavailable(
