@@ -86,6 +86,8 @@ def sign_new(orders: Sequence[Order]) -> None:
     says why, and tries again.
     """
     ready = {venue for venue in {o.instrument.venue for o in orders} if _is_ready(venue)}
+    if not ready or prepared.run((_HALTS, {}))[0]:
+        return
     now, soon = timezone.now(), _soon()
     for order in orders:
         if order.instrument.venue not in ready:
@@ -123,6 +125,7 @@ def _parts(orders: Sequence[Order]) -> list[Sequence[Order]]:
     return [orders[at : at + size] for at in range(0, len(orders), size)]
 
 
+_HALTS = "SELECT 1 FROM orders_halt WHERE lifted_at IS NULL LIMIT 1"
 _ORDERS, _INSTRUMENTS = Columns(Order, "o"), Columns(Instrument, "i")
 _LEGS, _TRADES = Columns(Leg, "l"), Columns(Trade, "t")
 _PLANNED = f"""

@@ -21,8 +21,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What triggers is planned only; the test sends it."""
-    monkeypatch.setattr(sending, "send_at_once", lambda pks: None)
+    """What triggers is signed and committed only; the test posts it."""
+    monkeypatch.setattr(sending, "send_at_once", lambda orders: None)
 
 
 def sold(paper: PaperProcess) -> Decimal:
@@ -30,10 +30,8 @@ def sold(paper: PaperProcess) -> Decimal:
 
 
 def claimed() -> Order:
-    """The one planned order, signed and committed, as a worker has it before its post."""
-    order = next(iter(sending._claim([Order.objects.get(status="planned").pk])), None)
-    assert order is not None
-    return order
+    """The one order, signed and committed, as whoever fired it has it before its post."""
+    return Order.objects.select_related("instrument", "leg__trade").get(status="sent", posts=0)
 
 
 def sweep_at_once() -> None:

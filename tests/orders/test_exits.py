@@ -173,7 +173,7 @@ def test_balances_wait_while_something_of_ours_is_in_flight(
 ):
     monkeypatch.setattr(sending, "send_at_once", lambda orders: None)
     trigger(paper, paper_token)
-    sending.send(Order.objects.get().pk)
+    sending.post(Order.objects.get())
     assert not balances.compare(paper_token.symbol, paper_token.venue)
     assert not balances.compare("collateral", paper_token.venue)
     assert (

@@ -366,7 +366,7 @@ def test_a_message_ratchets_and_the_next_one_fires_in_milliseconds(
         wait_until(has(stop, "triggered"))
         wait_until(lambda: sent)
     order = Order.objects.get(leg__trade=stop.trade)
-    assert sent == [[order.pk]]
+    assert sent == [[order]]
     assert len(found.evaluator.reactions) == 1
     assert "1 exits; reacted in" in found.did()
 
