@@ -59,8 +59,33 @@ class Columns(Generic[M]):
         return self._model.from_db("default", self._names, list(islice(values, len(self._names))))
 
 
+def fetch(model: type[M], rest: str, arguments: Mapping[str, object]) -> list[M]:
+    """The rows of `SELECT <all columns of t> FROM table t <rest>`."""
+    columns = _columns(model)
+    (rows,) = run((f"SELECT {columns.sql} FROM {model._meta.db_table} t {rest}", arguments))  # noqa: S608
+    return [columns.read(row) for row in rows]
+
+
+@cache
+def _columns(model: type[M]) -> Columns[M]:
+    return Columns(model, "t")
+
+
+def insert(rows: Sequence[models.Model]) -> None:
+    """Insert new rows of one model in one statement, and give them their ids, in their order."""
+    if not rows:
+        return
+    sql, columns = insertion(rows)
+    (ids,) = run((f"{sql} RETURNING id", columns))
+    for row, (pk,) in zip(rows, ids, strict=True):
+        row.pk, row._state.adding, row._state.db = pk, False, "default"
+
+
 def insertion(rows: Sequence[models.Model]) -> Statement:
-    """The statement that inserts new rows of one model; they bring their ids, or get them unseen."""
+    """The statement that inserts new rows of one model; they bring their ids, or get them unseen.
+
+    Related rows must have been saved, or be inserted before.
+    """
     sql, fields = _insertion(type(rows[0]), rows[0].pk is not None)
     columns = {
         field.column: [

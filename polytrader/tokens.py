@@ -11,7 +11,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from polytrader.models import ApiToken
-from polytrader.statements import fetch
+from polytrader.prepared import fetch
 
 if TYPE_CHECKING:
     from rest_framework.views import APIView
@@ -32,7 +32,7 @@ def create(name: str, scope: str, token: str | None = None) -> str:
 
 
 def _found(digest: str) -> ApiToken | None:
-    return next(iter(fetch(ApiToken, "WHERE digest = %s", [digest])), None)
+    return next(iter(fetch(ApiToken, "WHERE digest = %(digest)s", {"digest": digest})), None)
 
 
 class TokenUser(AnonymousUser):

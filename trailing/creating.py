@@ -9,7 +9,7 @@ from decimal import Decimal
 import structlog
 from django.db import connection
 
-from polytrader.statements import insert
+from polytrader.prepared import insert
 from trailing import watermarks
 from trailing.maths import activates
 from trailing.models import StopEvent, TrailingStop

@@ -11,7 +11,7 @@ from exchange.types import Book, Quote
 from orders import balances, instruments
 from orders.models import Instrument, Position
 from orders.venues import venue, venue_name
-from polytrader.statements import fetch
+from polytrader.prepared import fetch
 from trailing.models import is_fresh
 
 Found = TypeVar("Found")
@@ -81,12 +81,14 @@ class Lookups:
     def _read(self, symbols: set[str]) -> None:
         if not symbols:
             return
-        rows = fetch(Instrument, "WHERE symbol = ANY(%s)", [list(symbols)])
+        rows = fetch(
+            Instrument, "WHERE symbol = ANY(%(symbols)s::text[])", {"symbols": list(symbols)}
+        )
         self._instruments |= {row.symbol: row for row in rows}
         assets = {asset for row in rows for asset in (row.base_asset, row.quote_asset)}
         if assets := assets - self._positions.keys():
-            which = "WHERE asset = ANY(%s) AND compared_at IS NOT NULL"
-            opened = fetch(Position, which, [list(assets)])
+            which = "WHERE asset = ANY(%(assets)s::text[]) AND compared_at IS NOT NULL"
+            opened = fetch(Position, which, {"assets": list(assets)})
             self._positions |= {row.asset: row for row in opened}
 
     def _asked(self, venue_name: str, what: str, ask: Callable[[], Found]) -> Found:

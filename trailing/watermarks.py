@@ -11,7 +11,7 @@ from decimal import Decimal
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 
-from polytrader.statements import fetch, insert
+from polytrader.prepared import fetch, insert
 from trailing import history
 from trailing.models import TrailingStop, Watermark
 
@@ -22,7 +22,8 @@ MOVED_AT_ONCE = 200
 A watermark that more stops share stays: it costs a tick no more than one that one stop has."""
 
 _THESE = """
-  JOIN unnest(%s::bigint[], %s::text[], %s::text[], %s::numeric[])
+  JOIN unnest(%(instruments)s::bigint[], %(sides)s::text[], %(references)s::text[],
+              %(prices)s::numeric[])
        AS wanted(instrument_id, side, reference, price) USING (instrument_id, side, reference, price)
  ORDER BY t.id DESC
    FOR KEY SHARE OF t
@@ -95,7 +96,14 @@ def _find(keys: set[_Key]) -> dict[_Key, Watermark]:
     """Those there are, locked against deletion; of equal ones the oldest."""
     if not keys:
         return {}
-    rows = fetch(Watermark, _THESE, [list(column) for column in zip(*keys, strict=True)])
+    instruments, sides, references, prices = map(list, zip(*keys, strict=True))
+    told = {
+        "instruments": instruments,
+        "sides": sides,
+        "references": references,
+        "prices": prices,
+    }
+    rows = fetch(Watermark, _THESE, told)
     return {(row.instrument_id, row.side, row.reference, row.price): row for row in rows}
 
 

@@ -3,13 +3,14 @@
 from decimal import Decimal
 
 import pytest
+from django.db import DataError, connection, transaction
 
-from polytrader.statements import fetch, insert
+from polytrader.prepared import fetch, insert, run
 from tests.rows import a_stop, a_watermark, an_instrument
 from trailing.maths import Trail
 from trailing.models import TrailingStop, Watermark
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def test_inserted_rows_have_their_ids_in_their_order_and_every_column():
@@ -46,14 +47,38 @@ def test_fetched_rows_are_those_of_a_query():
     instrument = an_instrument()
     marks = [a_watermark(instrument, "sell", price) for price in ("0.5", "0.6")]
     found = fetch(
-        Watermark, "WHERE price = ANY(%s) ORDER BY id", [[Decimal("0.5"), Decimal("0.6")]]
+        Watermark,
+        "WHERE price = ANY(%(prices)s::numeric[]) ORDER BY id",
+        {"prices": [Decimal("0.5"), Decimal("0.6")]},
     )
     assert found == marks
     assert [mark.price for mark in found] == [Decimal("0.5"), Decimal("0.6")]
     found[0].save()
-    assert fetch(Watermark, "WHERE id = %s", [-1]) == []
+    assert fetch(Watermark, "WHERE id = %(id)s", {"id": -1}) == []
 
 
-def test_nothing_is_inserted_without_a_statement(django_assert_num_queries):
-    with django_assert_num_queries(0):
-        insert([])
+def test_a_text_that_is_too_long_is_refused_and_not_cut():
+    mark = a_watermark(an_instrument(), "sell", "0.5")
+    mark.pk, mark.reference = None, "x" * 200
+    with pytest.raises(DataError), transaction.atomic():
+        insert([mark])
+    insert([])
+    assert Watermark.objects.count() == 1
+
+
+def test_a_failed_statement_fails_those_after_it_and_leaves_the_connection_usable():
+    instrument = an_instrument()
+    with pytest.raises(DataError), transaction.atomic():
+        run(("SELECT 1 / %(zero)s", {"zero": 0}), ("SELECT 1", {}))
+    assert run(("SELECT id FROM orders_instrument", {}), ("SELECT 2", {})) == [
+        [(instrument.pk,)],
+        [(2,)],
+    ]
+
+
+def test_prepared_statements_are_prepared_anew_on_a_new_connection():
+    assert run(("SELECT 3", {})) == [[(3,)]]
+    pid = run(("SELECT pg_backend_pid()", {}))
+    connection.close()
+    assert run(("SELECT 3", {})) == [[(3,)]]
+    assert run(("SELECT pg_backend_pid()", {})) != pid
