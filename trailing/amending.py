@@ -82,11 +82,14 @@ def amend(stop: TrailingStop, amendment: Amendment) -> TrailingStop:
     What would protect less (a wider trail, a floor further away or gone) is refused
     unless `allowLoosening` says so.
     """
+    known = Lookups()
+    if amendment.quantity is not None:
+        _new_quantity(stop, amendment, known)  # asks the venue before ticks have to wait for us
     with transaction.atomic():
         hold(stop)
         if not stop.is_watched:
             raise conflict(f"the stop is {stop.status} and can no longer be changed")
-        changes = _changes(stop, amendment)
+        changes = _changes(stop, amendment, known)
         amendment.body.check()
         stop.note(**changes, breached_since=None, breach_updates=0)
         said = ", ".join(sorted(changes))
@@ -94,7 +97,7 @@ def amend(stop: TrailingStop, amendment: Amendment) -> TrailingStop:
     return stop
 
 
-def _changes(stop: TrailingStop, amendment: Amendment) -> dict[str, Any]:
+def _changes(stop: TrailingStop, amendment: Amendment, known: Lookups) -> dict[str, Any]:
     body, options = amendment.body, amendment.options
     changes: dict[str, Any] = {
         column: getattr(options, column) for name, column in OPTIONAL.items() if body.has(name)
@@ -102,7 +105,7 @@ def _changes(stop: TrailingStop, amendment: Amendment) -> dict[str, Any]:
     if body.has("gapPolicy"):
         changes["gap_policy"] = options.gap_policy
     if amendment.quantity is not None:
-        changes["quantity"] = _new_quantity(stop, amendment)
+        changes["quantity"] = _new_quantity(stop, amendment, known)
     if any(part is not None for part in amendment.trail):
         changes |= _new_trail(stop, amendment)
     price = stop.last_price or stop.watermark_price
@@ -112,11 +115,11 @@ def _changes(stop: TrailingStop, amendment: Amendment) -> dict[str, Any]:
     return changes
 
 
-def _new_quantity(stop: TrailingStop, amendment: Amendment) -> Decimal | None:
+def _new_quantity(stop: TrailingStop, amendment: Amendment, known: Lookups) -> Decimal | None:
     if amendment.quantity == "all" and stop.side == "buy":
         amendment.body.complain("quantity", "only a sale can be over all that is held")
     wanted = None if amendment.quantity == "all" else cast(Decimal, amendment.quantity)
-    check_quantity(amendment.body, stop.instrument, cast(Side, stop.side), wanted, Lookups())
+    check_quantity(amendment.body, stop.instrument, cast(Side, stop.side), wanted, known)
     return wanted
 
 

@@ -40,6 +40,9 @@ ALONE_EVERY = 2.0
 LEFT_TO_THE_STREAM = timedelta(seconds=1)
 """An instrument observed so lately is not asked for while a stream acts."""
 
+AT_ONCE = 100
+"""Instruments of one tick: the stream, and whoever makes a stop, waits for it at most so long."""
+
 PATIENCE = 1.5
 """Seconds that a sweep waits for the prices of a slow venue."""
 
@@ -210,8 +213,11 @@ def evaluate(instruments: dict[str, Instrument], quotes: Iterable[Quote | Book])
         if quote.symbol in instruments
         and (observation := observed(instruments[quote.symbol], quote)) is not None
     ]
-    result = tick(observations)
-    sending.send_at_once(result.orders)
+    result = TickResult()
+    for at in range(0, len(observations), AT_ONCE):
+        part = tick(observations[at : at + AT_ONCE])
+        sending.send_at_once(part.orders)
+        result.add(part)
     return result
 
 

@@ -59,6 +59,13 @@ class TickResult:
     triggered: int = 0
     orders: list[Order] = field(default_factory=list)
 
+    def add(self, other: "TickResult") -> None:
+        """Count what another tick did, too."""
+        self.claimed += other.claimed
+        self.activated += other.activated
+        self.triggered += other.triggered
+        self.orders += other.orders
+
 
 @dataclass(frozen=True, slots=True)
 class _Before:

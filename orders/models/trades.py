@@ -84,7 +84,10 @@ class Leg(Row):
             ),
         ]
         indexes = [
-            models.Index(fields=["next_attempt_at"], condition=Q(status="working"), name="legs_due")
+            models.Index(
+                fields=["next_attempt_at"], condition=Q(status="working"), name="legs_due"
+            ),
+            models.Index(fields=["trade"], condition=Q(status="failed"), name="legs_failed"),
         ]
 
     def __str__(self) -> str:
