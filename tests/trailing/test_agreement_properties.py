@@ -182,5 +182,6 @@ def _evaluate(process: Process, market: Market, now: datetime) -> None:
 
 def _outcome(stop: Stop) -> tuple:
     """What was counted beyond what is wanted makes no difference."""
-    counted = min(stop.breach.updates, stop.terms.guard.updates or 1) if stop.breach else 0
+    is_held = stop.breach is not None and stop.is_live
+    counted = min(stop.breach.updates, stop.terms.guard.updates or 1) if is_held else 0
     return stop.status, stop.state.watermark, stop.trigger, counted

@@ -235,7 +235,8 @@ def needs_of(stops) -> Needs:
 
 def outcome_of(stop: Stop) -> tuple:
     """Counted updates beyond those wanted are the same."""
-    counted = min(stop.breach.updates, stop.terms.guard.updates or 1) if stop.breach else 0
+    is_held = stop.breach is not None and stop.is_live
+    counted = min(stop.breach.updates, stop.terms.guard.updates or 1) if is_held else 0
     trigger = stop.trigger if stop.firing is None else stop.firing.trigger
     return stop.status, stop.state.watermark, trigger, counted
 
