@@ -13,7 +13,7 @@ PIN_THE_PLAN = """
 SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
        set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true),
        set_config('plan_cache_mode', 'force_generic_plan', true),
-       set_config('synchronous_commit', 'off', true)
+       set_config('synchronous_commit', 'off', true), set_config('polytrader.claimed', '{}', true)
 """
 """With stale statistics the planner chose a hash join over all stops (measured: 780 ms, not 58).
 Planning anew each time took twice as long as the tick of one instrument itself.
@@ -34,17 +34,22 @@ WITH before AS MATERIALIZED (
       FROM {_ARRAYS} AS o(id, bid, ask, last, moment)
       JOIN orders_instrument i ON i.id = o.id
      ORDER BY i.id FOR NO KEY UPDATE OF i
+), claimed AS (
+    UPDATE orders_instrument i
+       SET bid = new_bid, ask = new_ask, last = coalesce(new_last, i.last), observed_at = moment
+      FROM before
+     WHERE i.id = before.id AND (i.observed_at IS NULL OR i.observed_at < moment
+                                 OR i.observed_at > clock_timestamp() + interval '2 seconds')
+       AND moment > clock_timestamp() - %(oldest)s::interval
+    RETURNING i.id, before.bid, before.ask, before.last, before.observed_at
+), noted AS MATERIALIZED (
+    SELECT set_config('polytrader.claimed', coalesce(array_agg(id)::text, '{{}}'), true) AS ids FROM claimed
 )
-UPDATE orders_instrument i
-   SET bid = new_bid, ask = new_ask, last = coalesce(new_last, i.last), observed_at = moment
-  FROM before
- WHERE i.id = before.id AND (i.observed_at IS NULL OR i.observed_at < moment
-                             OR i.observed_at > clock_timestamp() + interval '2 seconds')
-   AND moment > clock_timestamp() - %(oldest)s::interval
-RETURNING i.id, before.bid, before.ask, before.last, before.observed_at
+SELECT id, bid, ask, last, observed_at FROM noted CROSS JOIN claimed WHERE noted.ids IS NOT NULL
 """
 """Lock the instruments in id order, so that two ticks cannot deadlock, and claim them: an older
-observation loses. Returns what was seen before of those claimed.
+observation loses, and so does one of the same moment. Returns what was seen before of those claimed,
+and notes which they are for `EVALUATE`, which is on its way already.
 
 Age is judged after the wait for the lock. A last observation in the future is of a
 clock that was wrong and counts for nothing."""
@@ -62,9 +67,9 @@ _OBSERVED = f"""
 obs(instrument_id, bid, ask, mid, last) AS MATERIALIZED (
     SELECT o.id, o.bid, o.ask, (o.bid + o.ask) / 2, o.last
       FROM {_ARRAYS} AS o(id, bid, ask, last, moment)
-      JOIN orders_instrument i ON i.id = o.id AND i.observed_at = o.moment
+     WHERE o.id = ANY((SELECT current_setting('polytrader.claimed')::bigint[])::bigint[])
 )"""
-"""The observations that have claimed their instrument: its moment is theirs."""
+"""The observations that have claimed their instrument."""
 
 _ACTIVATED = f"""
 due AS MATERIALIZED (

@@ -116,7 +116,7 @@ def frames(draw: Any) -> Frame:
     bids = ((bid, draw(sizes)), (bid - Decimal("0.02"), draw(sizes)))
     asks = ((ask, draw(sizes)), (ask + Decimal("0.03"), draw(sizes)))
     has_bid, has_ask = (draw(st.sampled_from([True] * 7 + [False])) for _ in "ba")
-    late = draw(st.sampled_from([0.0] * 12 + [0.5, 500.5, 3000.5, 15_000]))
+    late = draw(st.sampled_from([0] * 12 + [1, 500, 3000, 15_000]))
     told: Quote | Book = Quote("", bid if has_bid else None, ask if has_ask else None, NO_MOMENT)
     if draw(st.booleans()):
         last = draw(st.none() | prices)

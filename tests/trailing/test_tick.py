@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orders.models import Order
-from tests.rows import a_stop, a_watermark, an_instrument, moments, seen
+from tests.rows import a_stop, a_watermark, an_instrument, moments, open_exits, seen
 from tests.trailing.test_maths import trails
 from tests.trailing.vectors import VECTORS, Vector
 from trailing import watermarks
@@ -127,6 +127,21 @@ def test_the_same_observation_twice_is_skipped():
 
 
 @pytest.mark.django_db
+def test_what_loses_to_an_observation_of_the_same_moment_moves_nothing():
+    instrument, other = an_instrument(), an_instrument()
+    stop, beside = a_stop(instrument, TEN_PERCENT, "0.50"), a_stop(other, TEN_PERCENT, "0.50")
+    now = timezone.now()
+    tick([seen(instrument, "0.51", now)])
+    tick([seen(instrument, "0.60", now), seen(other, "0.60", now)])
+    stop.refresh_from_db()
+    assert stop.watermark_price == Decimal("0.51")
+    result = tick([seen(instrument, "0.10", now), seen(other, "0.40")])
+    stop.refresh_from_db()
+    beside.refresh_from_db()
+    assert (result.triggered, stop.status, beside.status) == (1, "active", "triggered")
+
+
+@pytest.mark.django_db
 def test_an_empty_side_is_no_price_and_not_zero():
     instrument = an_instrument()
     stop = a_stop(instrument, TEN_PERCENT, "0.50")
@@ -232,7 +247,7 @@ def test_without_the_conditions_two_sweeps_do_place_two_orders(monkeypatch):
             if row.status != "active":
                 return 0
             wanted = planning.ExitRequest(instrument, "sell", row.quantity, Decimal("0.40"))
-            [(trade, _order)] = planning.open_exits([wanted])
+            [(trade, _order)] = open_exits([wanted])
             row.status, row.trade, row.triggered_at = "triggered", trade, timezone.now()
             row.save()
             return 1
