@@ -10,14 +10,11 @@ Then one frame triggers many stops at once, of different exposures.
 Run: python -m bench.reaction [trials [stops [frames a second [stops at once]]]]
 """
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -37,14 +34,14 @@ def main(trials: int, stops: int, frames: int, at_once: int) -> None:
     """Print the reactions to single triggers, then to one frame that triggers many."""
     with installation() as paper:
         instruments = _make_market(paper, stops, frames)
-        with _stream(), _counted(paper, instruments) as heard:
+        with _stream():
             _until(lambda: _streams(len(instruments)))
             paper.call("POST", "/paper/replay", {"resume": True})
             for _ in range(5):
                 _trial(paper, instruments[0])  # what is loaded once
-            began, before = time.monotonic(), heard.total()
+            began, before = time.monotonic(), _frames(paper)
             wire = [_trial(paper, instruments[0]) for _ in range(trials)]
-            rate = (heard.total() - before) / (time.monotonic() - began)
+            rate = (_frames(paper) - before) / (time.monotonic() - began)
             print(f"{stops:,} active stops, {rate:.0f} frames/s; stream: {_did()}")
             row("", "p50, ms", "p99, ms", "most, ms")
             parts = (quantile(wire, 0.5), quantile(wire, 0.99), max(wire))
@@ -100,26 +97,9 @@ def _stream() -> Iterator[None]:
         process.wait(20)
 
 
-@contextmanager
-def _counted(paper: Any, instruments: list[Any]) -> Iterator[Counter[str]]:
-    """Count what another reader of the same tokens hears, for the first seconds."""
-    from websockets.sync.client import connect
-
-    heard: Counter[str] = Counter()
-    url = paper.url.replace("http://", "ws://") + "/ws/market"
-    told = {"type": "market", "assets_ids": [i.symbol for i in instruments]}
-    with connect(url, max_size=None, compression=None) as socket:
-        socket.send(json.dumps({**told, "custom_feature_enabled": True}))
-
-        def listen() -> None:
-            try:
-                for _ in socket:
-                    heard["frames"] += 1
-            except Exception:
-                return
-
-        threading.Thread(target=listen, daemon=True).start()
-        yield heard
+def _frames(paper: Any) -> int:
+    """How many frames the paper exchange has sent."""
+    return int(paper.call("GET", "/paper/times")["frames"])
 
 
 def _trial(paper: Any, instrument: Any) -> float:

@@ -224,13 +224,13 @@ async def get_ledger(request: web.Request) -> web.Response:
 @routes.get("/paper/times")
 async def get_times(request: web.Request) -> web.Response:
     """Show when each token's first frame after `after` left and each order first came, in seconds
-    since 1970; what it knows of frames reaches back a while only."""
+    since 1970, and how many frames left; what it knows of their times reaches back a while only."""
     paper, after = state(request), float(request.query.get("after", "0"))
     told = {}
     for token, (market, _) in paper.tokens.items():
         times = paper.tape.told_at.get(market.condition_id, ())
         told[token] = next((time for time in times if time >= after), None)
-    return answer({"told": told, "arrived": paper.arrived_at})
+    return answer({"told": told, "arrived": paper.arrived_at, "frames": paper.tape.frames})
 
 
 @routes.post("/paper/reset")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from contextlib import suppress
 
 import orjson
@@ -111,7 +112,7 @@ async def _count_posts(request: web.Request) -> None:
     except orjson.JSONDecodeError:
         return
     for order in body if isinstance(body, list) else [body]:
-        count_post(state(request), order)
+        count_post(state(request), order, time.time())
 
 
 async def _hang_up(request: web.Request) -> web.StreamResponse:

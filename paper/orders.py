@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from paper import delays, events, money, rules
 from paper.agenda import now_ms
 from paper.entries import Entry, accept, check_funds, fills_of
@@ -93,8 +91,8 @@ def answer(
     }
 
 
-def count_post(paper: Paper, body: object) -> None:
-    """Count that a signed order arrived, whatever becomes of it; ignores what is no order."""
+def count_post(paper: Paper, body: object, at: float) -> None:
+    """Count that a signed order arrived at a moment, whatever becomes of it; ignores what is no order."""
     try:
         posted = read_order(body)
     except Refused:
@@ -103,7 +101,7 @@ def count_post(paper: Paper, body: object) -> None:
     if listed is None:
         return
     order_id = rules.order_id(posted, listed[0])
-    paper.arrived_at.setdefault(order_id, time.time())
+    paper.arrived_at.setdefault(order_id, at)
     if len(paper.arrived_at) > MOST_ARRIVALS:
         del paper.arrived_at[next(iter(paper.arrived_at))]
     with paper.store.transaction():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import uuid
 from base64 import b64decode, b64encode
 from collections.abc import Callable
@@ -74,10 +75,11 @@ async def closed_only(request: web.Request) -> web.Response:
 
 @routes.post("/order")
 async def post_order(request: web.Request) -> web.Response:
+    at = time.time()
     key = await key_of(request)
     body = await body_of(request)
     paper, fault = state(request), fault_in(request)
-    orders.count_post(paper, body)
+    orders.count_post(paper, body, at)
     paper.engine.check_up()
     answered = posting.post(paper, key, body, fault)
     return _garbage() if fault is not None and fault.lie == "garbage" else answer(answered)
@@ -86,6 +88,7 @@ async def post_order(request: web.Request) -> web.Response:
 @routes.post("/orders")
 async def post_orders(request: web.Request) -> web.Response:
     """Take a batch row by row; a fault of orders is used up by each row, any other by the call."""
+    at = time.time()
     key = await key_of(request)
     rows = await body_of(request)
     if not isinstance(rows, list) or not rows:
@@ -94,7 +97,7 @@ async def post_orders(request: web.Request) -> web.Response:
         raise Refused(400, f"Too many orders in payload: {len(rows)}, max allowed: {LARGEST_BATCH}")
     paper, fault = state(request), fault_in(request)
     for row in rows:
-        orders.count_post(paper, row)
+        orders.count_post(paper, row, at)
     paper.engine.check_up()
     of_call = fault is not None and not fault.is_of_rows
     answers: list[dict[str, object]] = []

@@ -32,7 +32,7 @@ class Tape:
     """The market channel's source, over the exchange's own books and tokens.
 
     `told` are the best prices, by condition, that the readers know; it names the books that are read.
-    `told_at` says when a condition's latest frames left, in seconds since 1970.
+    `told_at` says when a condition's latest frames left, in seconds since 1970; `frames` counts all.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Tape:
         self.told_at: defaultdict[str, deque[float]] = defaultdict(
             partial(deque, maxlen=MOST_TIMES)
         )
+        self.frames = 0
         self._told: dict[str, Touch] = {}
         self._due: dict[str, Market] = {}
 
@@ -155,6 +156,7 @@ class Tape:
 
     def _deliver(self, readers: Collection[Reader], frame: bytes) -> None:
         if self._feed.state == "live":
+            self.frames += len(readers)
             for reader in readers:
                 reader.put(frame)
 

@@ -84,16 +84,10 @@ def insert(rows: Sequence[models.Model]) -> None:
 def insertion(rows: Sequence[models.Model]) -> Statement:
     """The statement that inserts new rows of one model; they bring their ids, or get them unseen.
 
-    Related rows must have been saved, or be inserted before.
+    Related rows must have been saved, or be inserted before; values are of the columns' own types.
     """
     sql, fields = _insertion(type(rows[0]), rows[0].pk is not None)
-    columns = {
-        field.column: [
-            field.get_db_prep_save(field.pre_save(row, True), connection) for row in rows
-        ]
-        for field in fields
-    }
-    return sql, columns
+    return sql, {field.column: [getattr(row, field.attname) for row in rows] for field in fields}
 
 
 @cache

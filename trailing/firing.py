@@ -20,7 +20,7 @@ from polytrader.points import point
 from polytrader.prepared import Columns, array
 from trailing.guards import Breach, Sight, Verdict, judge
 from trailing.models import StopEvent, TrailingStop, Watermark, is_fresh
-from trailing.sql import END_TRIGGERED, HOLD_BREACHES, HOLD_INSTRUMENT
+from trailing.sql import DURABLE, END_TRIGGERED, HOLD_BREACHES, HOLD_INSTRUMENT
 
 log = structlog.get_logger()
 
@@ -156,8 +156,8 @@ SELECT {_WATERMARKS.sql} FROM trailing_watermark w
 def _lock(ids: Iterable[int]) -> list[TrailingStop]:
     """Lock those of these stops that still live, and read what they point to."""
     told = {"ids": array(ids)}
-    stops, instruments, watermarks = prepared.run(
-        (_LOCK, told), (_THEIR_INSTRUMENTS, told), (_THEIR_WATERMARKS, told)
+    _, stops, instruments, watermarks = prepared.run(
+        (DURABLE, {}), (_LOCK, told), (_THEIR_INSTRUMENTS, told), (_THEIR_WATERMARKS, told)
     )
     of = {row.pk: row for row in map(_INSTRUMENTS.read, instruments)}
     best = {row.pk: row for row in map(_WATERMARKS.read, watermarks)}

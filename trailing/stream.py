@@ -32,7 +32,7 @@ ROLE = "stream"
 STAND_BY_EVERY = 0.5
 FOLLOW_EVERY = 0.5
 BEAT_EVERY = 2.0
-SWITCH_EVERY = 0.0005
+SWITCH_EVERY = 0.0001
 """Seconds a thread may keep the others from running: the evaluator must not wait for a reader."""
 
 

@@ -144,7 +144,8 @@ def _act(
     depths = {o.instrument_id: o.depth for o in claimed if o.depth}
     if found.is_nothing and not depths:
         return
-    prepared.run((DURABLE, {}))
+    if depths or not found.reached:  # whoever judges what is reached says so, too
+        prepared.run((DURABLE, {}))
     by_depth = executable.evaluate(depths)
     note_activations(found.activated)
     result.activated = len(found.activated) + by_depth.activated
