@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from exchange.errors import ExchangeError
 from exchange.types import OrderReport, TradeReport
-from orders import cancelling, ledger, planning, sending
+from orders import cancelling, ledger, planning, sending, starting
 from orders.models import LIVE_ORDER_STATES, Fill, Leg, Order
 from orders.venues import venue, venue_of
 from polytrader.alerts import raise_alert
@@ -75,7 +75,26 @@ def claim_due(
 
 def sweep() -> int:
     """Do whatever is due: send, look up, settle. Returns how many rows were touched."""
-    return send_due() + look_at_due() + settle_due()
+    return send_due() + post_due() + look_at_due() + settle_due()
+
+
+def post_due() -> int:
+    """Post a batch of signed orders that no process has begun to post: there is nothing to look up."""
+    rows = Order.objects.filter(status="sent", posts=0, cancel_requested_at=None)
+    due = claim_due(rows, "next_look_at", IN_FLIGHT, LARGE_BATCH)
+    if due:
+        _safely(_post_new, [order.pk for order in due])
+    return len(due)
+
+
+def _post_new(order_pks: Sequence[int]) -> None:
+    rows = Order.objects.filter(pk__in=order_pks, status="sent", posts=0)
+    orders = list(rows.select_related("instrument", "leg__trade").order_by("pk"))
+    ready = {name: starting.may_send(name) for name in {o.instrument.venue for o in orders}}
+    for order in orders:
+        if sending.is_too_old(order):
+            cancelling.end_unknown(order, "its signal had expired before it was posted")
+    sending.post_all([o for o in orders if ready[o.instrument.venue]])
 
 
 def send_due() -> int:
@@ -93,7 +112,8 @@ def look_at_due() -> int:
     orders = Order.objects.prefetch_related("instrument").only(
         "instrument", "order_id", "matched_quantity", "cancel_requested_at"
     )
-    flying = orders.filter(Q(status="sent") | Q(is_late=True))
+    begun = Q(status="sent") & (Q(posts__gt=0) | Q(cancel_requested_at__isnull=False))
+    flying = orders.filter(begun | Q(is_late=True))
     flying_due = claim_due(flying, "next_look_at", IN_FLIGHT)
     _look_at(flying_due)
     resting = claim_due(
@@ -275,6 +295,8 @@ def _unknown_to_the_venue(order: Order) -> None:
             wished = order.cancel_requested_at is not None
             why = "cancelled" if wished else "its signal had expired before the venue took it"
             cancelling.end_unknown(order, f"{why}; the venue never had it")
+    elif order.posts == 0 and not starting.may_send(order.instrument.venue):
+        return
     elif sending.may_post_again(order):
         log.info("order_posted_again", order=order.pk, id=order.order_id)
         sending.post(order)

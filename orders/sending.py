@@ -571,6 +571,9 @@ def _soon() -> datetime:
 
 
 SENDERS = 4
+SIGNED_AT_ONCE = 15 * SENDERS
+"""Of a burst: the senders sign the rest while the first are on the wire, and no lock waits for it."""
+
 _pool: ThreadPoolExecutor | None = None
 
 

@@ -143,6 +143,6 @@ def _send_what_waited(venue: str) -> None:
     """Whoever tried to send meanwhile has put the orders off for seconds: they are due now."""
     from orders import reconciling
 
-    waiting = Order.objects.filter(instrument__venue=venue, status="planned")
+    waiting = Order.objects.filter(instrument__venue=venue, status__in=["planned", "sent"], posts=0)
     waiting.update(next_look_at=timezone.now())
     reconciling.sweep()

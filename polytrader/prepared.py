@@ -25,6 +25,7 @@ def run(*statements: Statement) -> list[list[tuple[Any, ...]]]:
 
     Raises Django's database errors.
     """
+    connection.close_if_health_check_failed()  # as a cursor of Django's does
     connection.ensure_connection()
     raw = cast("Connection[Any]", connection.connection)
     raw.prepare_threshold = raw.prepare_threshold or 0

@@ -14,7 +14,7 @@ from django.utils import timezone
 from orders import sending
 from trailing import firing
 from trailing.models import TrailingStop
-from trailing.tick import Observation, tick
+from trailing.tick import Observation, tick_safely
 from trailing.waiting import Waiting
 
 log = structlog.get_logger()
@@ -72,7 +72,7 @@ class Evaluator(threading.Thread):
 
     def _tick(self, seen: Sequence[Observation]) -> None:
         oldest = timezone.now() - TOO_OLD
-        result = tick(each for each in seen if each.received_at >= oldest)
+        result = tick_safely([each for each in seen if each.received_at >= oldest])
         self.ticks += 1
         if result.orders:
             sending.send_at_once(result.orders)

@@ -123,7 +123,7 @@ def fire(hits: Sequence[_Hit]) -> Fired:
         return Fired()
     hits = sorted(hits, key=_exposure, reverse=True)  # the worst case is on the wire first
     exits = planning.plan_exits([_exit(hit) for hit in hits])
-    sending.sign_new(exits.planned)
+    sending.sign_new(exits.planned[: sending.SIGNED_AT_ONCE])
     *_, ended, _ = prepared.run(
         *exits.insertions(),
         _end(hits, [trade.pk for trade in exits.trades]),

@@ -26,7 +26,7 @@ from trailing import ending, firing, lease, watching
 from trailing.executable import Depth
 from trailing.models import StopEvent, TrailingStop
 from trailing.protecting import tell_blind
-from trailing.tick import Observation, TickResult, tick
+from trailing.tick import Observation, TickResult, tick_safely
 
 log = structlog.get_logger()
 
@@ -215,7 +215,7 @@ def evaluate(instruments: dict[str, Instrument], quotes: Iterable[Quote | Book])
     ]
     result = TickResult()
     for at in range(0, len(observations), AT_ONCE):
-        part = tick(observations[at : at + AT_ONCE])
+        part = tick_safely(observations[at : at + AT_ONCE])
         sending.send_at_once(part.orders)
         result.add(part)
     return result

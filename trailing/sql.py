@@ -67,6 +67,7 @@ _OBSERVED = f"""
 obs(instrument_id, bid, ask, mid, last) AS MATERIALIZED (
     SELECT o.id, o.bid, o.ask, (o.bid + o.ask) / 2, o.last
       FROM {_ARRAYS} AS o(id, bid, ask, last, moment)
+      JOIN orders_instrument i ON i.id = o.id AND i.observed_at = o.moment
      WHERE o.id = ANY((SELECT current_setting('polytrader.claimed')::bigint[])::bigint[])
 )"""
 """The observations that have claimed their instrument."""

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import structlog
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from orders.models import Order
 from polytrader import prepared
@@ -96,6 +96,25 @@ def tick(observations: Iterable[Observation]) -> TickResult:
     point("tick_committed")
     if result.orders:
         point("exits_committed")
+    return result
+
+
+def tick_safely(observations: Sequence[Observation]) -> TickResult:
+    """Tick; where a row makes it stumble, tick one instrument after the other, without that one's.
+
+    Raises `OperationalError` and `InterfaceError`: the database is away, or in a deadlock, and all of it
+    is worth another try.
+    """
+    try:
+        return tick(observations)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        log.exception("tick_failed", instruments=[o.instrument_id for o in observations][:20])
+    result = TickResult()
+    if len(observations) > 1:
+        for observation in observations:
+            result.add(tick_safely([observation]))
     return result
 
 

@@ -1,5 +1,6 @@
 """Plain statements do what the queries do that they stand for."""
 
+import threading
 from decimal import Decimal
 
 import pytest
@@ -82,3 +83,19 @@ def test_prepared_statements_are_prepared_anew_on_a_new_connection():
     connection.close()
     assert run(("SELECT 3", {})) == [[(3,)]]
     assert run(("SELECT pg_backend_pid()", {})) != pid
+
+
+def test_a_thread_whose_connection_has_died_meanwhile_connects_anew():
+    """As a sender's after Postgres was started anew: what it does first must not fail."""
+    [[(pid,)]] = run(("SELECT pg_backend_pid()", {}))
+
+    def end_it() -> None:
+        run(("SELECT pg_terminate_backend(%(pid)s)", {"pid": pid}))
+        connection.close()
+
+    thread = threading.Thread(target=end_it)
+    thread.start()
+    thread.join()
+    connection.health_check_enabled = True  # as `close_old_connections` leaves it
+    connection.health_check_done = False
+    assert run(("SELECT 1", {})) == [[(1,)]]

@@ -10,6 +10,7 @@ from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orders import planning
 from orders.models import Order
 from tests.rows import a_stop, a_watermark, an_instrument, moments, open_exits, seen
 from tests.trailing.test_maths import trails
@@ -18,7 +19,7 @@ from trailing import watermarks
 from trailing.maths import StopState, Trail
 from trailing.models import TrailingStop, Watermark
 from trailing.sql import END_TRIGGERED
-from trailing.tick import tick
+from trailing.tick import tick, tick_safely
 
 TEN_PERCENT = Trail.of_percent(Decimal(10))
 
@@ -255,3 +256,33 @@ def test_without_the_conditions_two_sweeps_do_place_two_orders(monkeypatch):
     assert sum(in_threads(2, careless)) == 2
     assert Order.objects.filter(instrument=instrument).count() == 2
     assert "s.is_live" in END_TRIGGERED
+
+
+@pytest.mark.django_db
+def test_of_two_observations_of_one_instrument_only_the_one_that_claimed_counts():
+    instrument, now = an_instrument(), timezone.now()
+    stop = a_stop(instrument, TEN_PERCENT, "0.50")
+    earlier = now - timedelta(seconds=1)
+    tick([seen(instrument, "0.60", earlier), seen(instrument, "0.40", now)])
+    stop.refresh_from_db()
+    instrument.refresh_from_db()
+    assert (stop.status == "triggered") == (instrument.bid == Decimal("0.40"))
+
+
+@pytest.mark.django_db
+def test_an_instrument_that_cannot_be_planned_does_not_keep_the_others(monkeypatch):
+    broken, other = an_instrument(), an_instrument()
+    a_stop(broken, TEN_PERCENT, "0.50")
+    stop, plan = a_stop(other, TEN_PERCENT, "0.50"), planning.plan_exits
+
+    def stumble(requests):
+        if any(request.instrument == broken for request in requests):
+            raise ValueError("a row that nobody thought of")
+        return plan(requests)
+
+    monkeypatch.setattr(planning, "plan_exits", stumble)
+    result = tick_safely([seen(broken, "0.40"), seen(other, "0.40")])
+    stop.refresh_from_db()
+    assert (result.triggered, stop.status) == (1, "triggered")
+    broken.refresh_from_db()
+    assert broken.observed_at is None or broken.bid != Decimal("0.40")
