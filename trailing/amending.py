@@ -167,12 +167,20 @@ def answer(stop: TrailingStop, how: str) -> Fired:
         stop.note(asking_since=None, breached_since=None, breach_updates=0)
         resolve_alert("stop_asks", f"stop {stop.state_key}", f"decided: {how}")
         if how == "rearm" and price is not None:
-            stop.note(watermark=Watermark.at(stop, price))
+            stop.note(watermark=Watermark.at(stop, _price_to_follow(stop, price)))
         tell(stop, "decided", f"a person decided: {how}")
         if how != "fire" or price is None:
             return Fired()
         mine = Candidate(stop.pk, price, stop.watermark_price, stop.current_trigger_price, "person")
         return firing.judge_all([mine], {stop.instrument_id: Sight(timezone.now(), None)})
+
+
+def _price_to_follow(stop: TrailingStop, price: Decimal) -> Decimal:
+    """The price of now; for what its own quantity would get, which only the depth tells, that when it asked."""
+    if stop.reference != "executable":
+        return price
+    asked = stop.events.filter(kind="asked").last()
+    return price if asked is None or asked.price is None else asked.price
 
 
 def resume(stop: TrailingStop) -> TrailingStop:

@@ -98,8 +98,9 @@ def judge_held(now: datetime) -> Fired:
     with connection.cursor() as cursor:  # nobody resets a breach meanwhile
         for pk in sorted({stop.instrument_id for stop in ripe}):
             cursor.execute(HOLD_INSTRUMENT, [pk])
-    again = held.filter(pk__in=[stop.pk for stop in ripe])
-    stops = [s for s in again.select_related("instrument", "watermark") if _is_ripe(s, now)]
+    again = held.filter(pk__in=[stop.pk for stop in ripe]).order_by("pk")
+    locked = again.select_for_update(of=("self",))  # or somebody amends it meanwhile
+    stops = [s for s in locked.select_related("instrument", "watermark") if _is_ripe(s, now)]
     candidates = [
         Candidate(stop.pk, price, stop.watermark_price, stop.current_trigger_price)
         for stop in stops

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from orders.models import Instrument, Leg, Order, Trade
 from tests.rows import Api, a_stop, an_instrument, seen
+from trailing.executable import Depth
 from trailing.maths import Trail
 from trailing.models import TrailingStop
 from trailing.tick import tick
@@ -139,6 +140,24 @@ def test_a_person_decides_for_a_stop_that_asks(api: Api, how, status, trigger):
     shown = api.post(url(stop, "/resume"), {"how": how}).json()
     assert (shown["status"], shown["triggerPrice"]) == (status, trigger)
     assert Order.objects.filter(leg__instrument=stop.instrument).count() == (how == "fire")
+
+
+def test_rearming_a_stop_by_its_own_quantity_follows_what_that_would_get(api: Api):
+    instrument = an_instrument()
+    stop = a_stop(
+        instrument,
+        TEN_PERCENT,
+        "0.50",
+        quantity="100",
+        reference="executable",
+        gap_policy="ask",
+    )
+    old = timezone.now() - timedelta(minutes=5)
+    Instrument.objects.filter(pk=instrument.pk).update(observed_at=old)
+    bids = ((Decimal("0.45"), Decimal(10)), (Decimal("0.30"), Decimal(90)))
+    tick([seen(instrument, "0.45", depth=Depth(bids, ()))])
+    shown = api.post(url(stop, "/resume"), {"how": "rearm"}).json()
+    assert (shown["status"], shown["watermarkPrice"]) == ("active", "0.315")
 
 
 def failed(sold: str = "4") -> TrailingStop:
