@@ -14,7 +14,7 @@ from django.conf import settings as django_settings
 
 from minting import booking, following, requesting
 from minting import sending as mint_sending
-from orders import ledger, sending, venues
+from orders import ledger, reconciling, sending, venues
 from tests.crashes.ground import configuration_for, quick_paper
 from tests.crashes.laboratory import Laboratory, Life
 from tests.crashes.points import ANY_COMMIT, ANY_REQUEST, Kill, named_points
@@ -124,6 +124,7 @@ def test_the_laboratory_notices_an_order_that_is_sent_before_it_is_committed(
 def test_the_laboratory_notices_an_order_that_is_never_sent_again(laboratory: Laboratory):
     def spoil() -> None:
         sending.may_post_again = lambda order: False
+        reconciling.post_due = lambda: 0
 
     outcome = laboratory.run(plain(1), Kill("exits_committed"), life=Life(spoil), within=2)
     assert outcome.verdict.stuck

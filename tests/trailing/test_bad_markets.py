@@ -84,10 +84,10 @@ def test_a_market_that_resolves_between_trigger_and_order_ends_the_stop_and_cost
 ):
     stop = a_stop(paper_token, THREE_TICKS, "0.50", quantity="20")
     other = a_stop(an_instrument(), THREE_TICKS, "0.50")
-    [order_id] = tick([seen(paper_token, "0.47", ask="0.49")]).order_ids
+    orders = tick([seen(paper_token, "0.47", ask="0.49")]).orders
     resolved = {"conditionId": paper_token.condition_id, "state": "resolved", "payouts": [1, 0]}
     paper.call("POST", "/paper/market-state", resolved)
-    sending.send_all([order_id])
+    sending.post_all(orders)
 
     def ended() -> bool:
         hurry()
