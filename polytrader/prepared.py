@@ -7,6 +7,7 @@ part of whatever transaction Django is in.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cache
 from itertools import islice
 from typing import Any, Generic, TypeVar, cast
@@ -31,7 +32,9 @@ def run(*statements: Statement) -> list[list[tuple[Any, ...]]]:
     raw.prepare_threshold = raw.prepare_threshold or 0
     with connection.wrap_database_errors:
         cursors = [Cursor(raw) for _ in statements]
-        with raw.pipeline():
+        with (
+            raw.pipeline() if len(statements) > 1 else nullcontext()
+        ):  # which costs more than it saves
             for cursor, (sql, arguments) in zip(cursors, statements, strict=True):
                 cursor.execute(sql.encode(), arguments, prepare=True)
         return [cursor.fetchall() if _has_rows(cursor) else [] for cursor in cursors]
