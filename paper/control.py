@@ -225,7 +225,11 @@ async def get_ledger(request: web.Request) -> web.Response:
 async def get_times(request: web.Request) -> web.Response:
     """Show when each token's first frame after `after` left and each order first came, in seconds
     since 1970, and how many frames left; what it knows of their times reaches back a while only."""
-    paper, after = state(request), float(request.query.get("after", "0"))
+    paper, given = state(request), request.query.get("after", "0")
+    try:
+        after = float(given)
+    except ValueError:
+        raise Refused(400, f"after: expected seconds since 1970, got {given[:40]!r}") from None
     told = {}
     for token, (market, _) in paper.tokens.items():
         times = paper.tape.told_at.get(market.condition_id, ())
