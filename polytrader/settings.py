@@ -76,7 +76,7 @@ TEMPLATES = [
 def _database(url: str | None) -> dict[str, Any]:
     parts = urlsplit(url or "postgresql://nobody@127.0.0.1:1/none")
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "polytrader.database",
         "NAME": unquote(parts.path.lstrip("/")),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),

@@ -1,0 +1,1 @@
+"""Django's Postgres backend, whose connections are known to be alive without asking them."""

@@ -1,0 +1,25 @@
+"""The backend that Django loads for `ENGINE = "polytrader.database"`."""
+
+import select
+
+from django.db.backends.postgresql.base import DatabaseWrapper as PostgresWrapper
+
+
+class DatabaseWrapper(PostgresWrapper):
+    """Postgres by psycopg."""
+
+    def is_usable(self) -> bool:
+        """Whether the connection is alive; asked before the first query of a request or task.
+
+        A server says nothing unasked but that it goes away, and whoever went away has closed
+        the connection: only one that has something to read is asked, as Django asks them all.
+        """
+        raw = self.connection
+        is_quiet = not raw.closed and not _has_something(raw.fileno())
+        return is_quiet or super().is_usable()
+
+
+def _has_something(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
