@@ -162,6 +162,7 @@ def _web() -> Iterator[_Web]:
         )
     try:
         _until_it_answers(port)
+        _until_it_rests(web.pid)
         with clients() as pool:
             yield _Web(web.pid, port, int(backend.rpartition(") ")[2].split()[1]), made, pool)
     finally:
@@ -179,6 +180,17 @@ def _until_it_answers(port: int) -> None:
         else:
             return
     raise TimeoutError("the web process does not listen")
+
+
+def _until_it_rests(pid: int) -> None:
+    """Seconds after its start it loads the venues' clients, which is none of a request's work."""
+    end, at_rest = time.monotonic() + 60, time.monotonic() + 8
+    used = cpu_seconds(pid)
+    while time.monotonic() < min(end, at_rest):
+        time.sleep(0.5)
+        if cpu_seconds(pid) - used > 0.05:
+            at_rest = max(at_rest, time.monotonic() + 1.5)
+        used = cpu_seconds(pid)
 
 
 @contextmanager
