@@ -12,7 +12,7 @@ from functools import cache
 from itertools import islice
 from typing import Any, Generic, TypeVar, cast
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from psycopg import Connection, Cursor
 
 Statement = tuple[str, Mapping[str, object]]
@@ -26,11 +26,12 @@ def run(*statements: Statement) -> list[list[tuple[Any, ...]]]:
 
     Raises Django's database errors.
     """
-    connection.close_if_health_check_failed()  # as a cursor of Django's does
-    connection.ensure_connection()
-    raw = cast("Connection[Any]", connection.connection)
+    ours = connections[DEFAULT_DB_ALIAS]
+    ours.close_if_health_check_failed()  # as a cursor of Django's does
+    ours.ensure_connection()
+    raw = cast("Connection[Any]", ours.connection)
     raw.prepare_threshold = raw.prepare_threshold or 0
-    with connection.wrap_database_errors:
+    with ours.wrap_database_errors:
         cursors = [Cursor(raw) for _ in statements]
         with (
             raw.pipeline() if len(statements) > 1 else nullcontext()
@@ -82,7 +83,12 @@ def insert(rows: Sequence[models.Model]) -> None:
     sql, columns = insertion(rows)
     (ids,) = run((f"{sql} RETURNING id", columns))
     for row, (pk,) in zip(rows, ids, strict=True):
-        row.pk, row._state.adding, row._state.db = pk, False, "default"
+        number(row, pk)
+
+
+def number(row: models.Model, pk: int) -> None:
+    """Give a row its id, and take it for stored from now on."""
+    row.pk, row._state.adding, row._state.db = pk, False, "default"
 
 
 def insertion(rows: Sequence[models.Model]) -> Statement:
@@ -90,26 +96,31 @@ def insertion(rows: Sequence[models.Model]) -> Statement:
 
     Related rows must have been saved, or be inserted before; values are of the columns' own types.
     """
-    sql, fields = _insertion(type(rows[0]), rows[0].pk is not None)
-    return sql, {field.column: [getattr(row, field.attname) for row in rows] for field in fields}
+    one = rows[0] if len(rows) == 1 else None
+    sql, fields = _insertion(type(rows[0]), rows[0].pk is not None, one is not None)
+    if one is not None:
+        return sql, {column: getattr(one, name) for column, name in fields}
+    return sql, {column: [getattr(row, name) for row in rows] for column, name in fields}
 
 
 @cache
-def _insertion(model: type[models.Model], with_id: bool) -> tuple[str, list[Any]]:
+def _insertion(
+    model: type[models.Model], with_id: bool, is_single: bool
+) -> tuple[str, list[tuple[str, str]]]:
+    """The statement, and which attribute goes where; one row's go as they are, not as arrays of one."""
     fields = [
         field
         for field in model._meta.concrete_fields
         if not field.generated and (with_id or not field.primary_key)
     ]
     columns = [str(field.column) for field in fields]
-    names = ", ".join(columns)
-    arrays = ", ".join(
-        f"%({column})s::{_type(field)}[]" for column, field in zip(columns, fields, strict=True)
+    names, many = ", ".join(columns), "" if is_single else "[]"
+    places = ", ".join(
+        f"%({column})s::{_type(field)}{many}" for column, field in zip(columns, fields, strict=True)
     )
-    return (
-        f"INSERT INTO {model._meta.db_table} ({names}) SELECT * FROM unnest({arrays})",  # noqa: S608
-        fields,
-    )
+    values = f"VALUES ({places})" if is_single else f"SELECT * FROM unnest({places})"  # noqa: S608
+    sql = f"INSERT INTO {model._meta.db_table} ({names}) {values}"
+    return sql, list(zip(columns, [field.attname for field in fields], strict=True))
 
 
 def _type(field: Any) -> str:
@@ -119,7 +130,10 @@ def _type(field: Any) -> str:
 
 def next_ids(*each_of: type[models.Model]) -> str:
     """The statement that takes as many new ids of each model as `count` says, a column for each."""
-    taken = ", ".join(
-        f"nextval(pg_get_serial_sequence('{model._meta.db_table}', 'id'))" for model in each_of
-    )
+    taken = ", ".join(map(next_id, each_of))
     return f"SELECT {taken} FROM generate_series(1, %(count)s)"  # noqa: S608
+
+
+def next_id(model: type[models.Model]) -> str:
+    """The expression that takes a new id of a model."""
+    return f"nextval(pg_get_serial_sequence('{model._meta.db_table}', 'id'))"

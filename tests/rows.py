@@ -2,10 +2,12 @@
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from unittest.mock import Mock, patch
 
 from django.test import Client
 from django.utils import timezone
@@ -144,3 +146,10 @@ def open_exits(requests: Sequence[ExitRequest]) -> list[tuple[Trade, Order | Non
     exits = planning.plan_exits(requests)
     prepared.run(*exits.insertions())
     return list(zip(exits.trades, exits.orders, strict=True))
+
+
+@contextmanager
+def counted_runs() -> Iterator[Mock]:
+    """What `prepared.run` is called for meanwhile: Django's log of queries knows nothing of it."""
+    with patch.object(prepared, "run", wraps=prepared.run) as runs:
+        yield runs

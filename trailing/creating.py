@@ -7,24 +7,23 @@ from dataclasses import fields
 from decimal import Decimal
 
 import structlog
-from django.db import connection
 
-from polytrader.prepared import insert
+from polytrader import prepared
 from trailing import watermarks
 from trailing.maths import activates
-from trailing.models import StopEvent, TrailingStop
+from trailing.models import StopEvent, TrailingStop, Watermark
 from trailing.requests import Options, StopRequest, fresh_price
 
 log = structlog.get_logger()
 
 _OPTIONS = [field.name for field in fields(Options)]
 
-_HOLD_AND_READ = """
+_HOLD = """
 SELECT id, bid, ask, last, observed_at FROM orders_instrument
- WHERE id = ANY(%(ids)s::bigint[]) ORDER BY id FOR SHARE;
-SELECT id, price FROM trailing_watermark WHERE id = ANY(%(marks)s::bigint[])
+ WHERE id = ANY(%(ids)s::bigint[]) ORDER BY id FOR SHARE
 """
-"""The second statement sees what was committed while the first one waited."""
+
+_MARKS = "SELECT id, price FROM trailing_watermark WHERE id = ANY(%(ids)s::bigint[])"
 
 
 def create(request: StopRequest) -> TrailingStop:
@@ -43,8 +42,7 @@ def create_many(requests: Sequence[StopRequest]) -> list[TrailingStop]:
     nothing but the commit. Whatever a tick has overtaken in between is made once more
     under the lock: no stop begins with a best price that it has not seen.
     """
-    stops = _insert(requests)
-    marks = _hold(requests, stops)
+    stops, marks = _insert(requests)
     late = [
         place
         for place, (request, stop) in enumerate(zip(requests, stops, strict=True))
@@ -52,45 +50,47 @@ def create_many(requests: Sequence[StopRequest]) -> list[TrailingStop]:
     ]
     if late:
         _take_back([stops[place] for place in late])
-        for place, stop in zip(late, _insert([requests[place] for place in late]), strict=True):
+        made, _ = _insert([requests[place] for place in late])
+        for place, stop in zip(late, made, strict=True):
             stops[place] = stop
     log.info("stops_created", stops=[stop.state_key for stop in stops[:20]], count=len(stops))
     return stops
 
 
-def _insert(requests: Sequence[StopRequest]) -> list[TrailingStop]:
+def _insert(requests: Sequence[StopRequest]) -> tuple[list[TrailingStop], dict[int, Decimal]]:
+    """Make them at the prices that are known, in two round trips.
+
+    Then the requests know the prices under the lock; the watermarks' are returned.
+    """
     stops = [_stop(request) for request in requests]
-    active = [stop for stop in stops if stop.status == "active"]
-    watermarks.take((stop, _first_best(stop)) for stop in active)
-    for stop in active:
-        stop.followed_number = None if stop.watermark is None else stop.watermark.pk
-    insert(stops)
-    insert([_created(stop) for stop in stops])
-    return stops
+    made = watermarks.take([(stop, _first_best(stop)) for stop in stops])
+    return stops, _store(requests, stops, made)
 
 
-def _hold(requests: Sequence[StopRequest], stops: Sequence[TrailingStop]) -> dict[int, Decimal]:
-    """Keep ticks off the instruments until the commit, read their prices and the watermarks'."""
-    told = {
-        "ids": list({request.instrument.pk for request in requests}),
-        "marks": list({stop.watermark_id for stop in stops if stop.watermark_id is not None}),
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_HOLD_AND_READ, told)
-        prices = {pk: seen for pk, *seen in cursor.fetchall()}
-        cursor.nextset()
-        marks = dict(cursor.fetchall())
+def _store(
+    requests: Sequence[StopRequest], stops: Sequence[TrailingStop], made: Sequence[Watermark]
+) -> dict[int, Decimal]:
+    """Insert all of it, keep ticks off the instruments until the commit, and only then read prices."""
+    events = [_created(stop) for stop in stops]
+    instruments = {request.instrument.pk for request in requests}
+    marks = {stop.watermark_id for stop in stops if stop.watermark_id is not None}
+    *_, held, found = prepared.run(
+        *(prepared.insertion(rows) for rows in (made, stops, events) if rows),
+        (_HOLD, {"ids": prepared.array(instruments)}),
+        (_MARKS, {"ids": prepared.array(marks)}),
+    )
+    prices = {pk: seen for pk, *seen in held}
     for request in requests:
         seen = request.instrument
         seen.bid, seen.ask, seen.last, seen.observed_at = prices[seen.pk]
-    return marks
+    return dict(found)
 
 
 def _is_overtaken(request: StopRequest, stop: TrailingStop, marks: dict[int, Decimal]) -> bool:
-    """Whether it would be made otherwise at the prices of now, or its watermark has moved on."""
+    """Whether it would be made otherwise at the prices of now, or its watermark has moved or is gone."""
     if _is_pending(request):
         return stop.status != "pending_activation"
-    return stop.watermark_id is None or marks[stop.watermark_id] != _first_best(stop)
+    return stop.watermark_id is None or marks.get(stop.watermark_id) != _first_best(stop)
 
 
 def _take_back(stops: Sequence[TrailingStop]) -> None:
@@ -126,8 +126,13 @@ def _stop(request: StopRequest) -> TrailingStop:
     )
 
 
-def _first_best(stop: TrailingStop) -> Decimal:
-    """The entry price; the price of now for a stop that its activation price made active at once."""
+def _first_best(stop: TrailingStop) -> Decimal | None:
+    """The entry price; the price of now for a stop that its activation price made active at once.
+
+    `None` while it waits for its activation price.
+    """
+    if stop.status == "pending_activation":
+        return None
     price = fresh_price(stop.instrument, stop.reference, stop.side)
     return stop.entry_price if stop.activation_price is None or price is None else price
 

@@ -11,10 +11,24 @@ from exchange.types import Book, Quote
 from orders import balances, instruments
 from orders.models import Instrument, Position
 from orders.venues import venue, venue_name
-from polytrader.prepared import fetch
+from polytrader.prepared import Columns, run
 from trailing.models import is_fresh
 
 Found = TypeVar("Found")
+
+_INSTRUMENTS, _BASES, _QUOTES = (
+    Columns(Instrument, "i"),
+    Columns(Position, "b"),
+    Columns(Position, "q"),
+)
+
+_OF_SYMBOLS = f"""
+SELECT {_INSTRUMENTS.sql}, {_BASES.sql}, {_QUOTES.sql} FROM orders_instrument i
+  LEFT JOIN orders_position b ON b.asset = i.base_asset AND b.compared_at IS NOT NULL
+  LEFT JOIN orders_position q ON q.asset = i.quote_asset AND q.compared_at IS NOT NULL
+ WHERE i.symbol = ANY(%(symbols)s::text[])
+"""  # noqa: S608
+"""With the positions on both sides, as far as they have been compared with the venue."""
 
 
 class Lookups:
@@ -81,15 +95,13 @@ class Lookups:
     def _read(self, symbols: set[str]) -> None:
         if not symbols:
             return
-        rows = fetch(
-            Instrument, "WHERE symbol = ANY(%(symbols)s::text[])", {"symbols": list(symbols)}
-        )
-        self._instruments |= {row.symbol: row for row in rows}
-        assets = {asset for row in rows for asset in (row.base_asset, row.quote_asset)}
-        if assets := assets - self._positions.keys():
-            which = "WHERE asset = ANY(%(assets)s::text[]) AND compared_at IS NOT NULL"
-            opened = fetch(Position, which, {"assets": list(assets)})
-            self._positions |= {row.asset: row for row in opened}
+        (rows,) = run((_OF_SYMBOLS, {"symbols": list(symbols)}))
+        for row in map(iter, rows):
+            instrument = _INSTRUMENTS.read(row)
+            self._instruments[instrument.symbol] = instrument
+            for position in (_BASES.read(row), _QUOTES.read(row)):
+                if position.pk is not None:
+                    self._positions.setdefault(position.asset, position)
 
     def _asked(self, venue_name: str, what: str, ask: Callable[[], Found]) -> Found:
         for known in ((venue_name, ""), (venue_name, what)):

@@ -1,17 +1,17 @@
 """Watermarks: taken by new stops, merged where they have become equal, deleted when no stop is left.
 
-Whoever takes one without holding its instrument locks its row instead (`FOR KEY SHARE`, which no
-tick waits for); tidying holds the instrument and passes over rows that are locked so.
+Whoever moves, merges or deletes one holds its instrument.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 
-from polytrader.prepared import fetch, insert
+from polytrader import prepared
+from polytrader.prepared import array
 from trailing import history
 from trailing.models import TrailingStop, Watermark
 
@@ -21,13 +21,16 @@ MOVED_AT_ONCE = 200
 
 A watermark that more stops share stays: it costs a tick no more than one that one stop has."""
 
-_THESE = """
-  JOIN unnest(%(instruments)s::bigint[], %(sides)s::text[], %(references)s::text[],
+_TAKE = f"""
+SELECT {prepared.next_id(TrailingStop)}, {prepared.next_id(Watermark)}, (
+    SELECT min(id) FROM trailing_watermark w
+     WHERE (w.instrument_id, w.side, w.reference, w.price)
+         = (wanted.instrument_id, wanted.side, wanted.reference, wanted.price)
+) FROM unnest(%(instruments)s::bigint[], %(sides)s::text[], %(references)s::text[],
               %(prices)s::numeric[])
-       AS wanted(instrument_id, side, reference, price) USING (instrument_id, side, reference, price)
- ORDER BY t.id DESC
-   FOR KEY SHARE OF t
-"""
+       WITH ORDINALITY AS wanted(instrument_id, side, reference, price, place) ORDER BY place
+"""  # noqa: S608
+"""A new id for each stop and for its watermark, and the oldest watermark that it can share."""
 
 _UNTIDY = """
 SELECT instrument_id FROM (
@@ -42,13 +45,13 @@ SELECT instrument_id FROM (
 
 _HOLD = "SELECT id FROM orders_instrument WHERE id = %s FOR NO KEY UPDATE"
 
-_LOCK = """
+_EQUAL = """
 SELECT id, side, reference, price, (
     SELECT count(*) FROM (
         SELECT FROM trailing_trailingstop WHERE watermark_id = w.id LIMIT %(most)s + 1
     ) AS counted
 ) FROM trailing_watermark w
- WHERE instrument_id = %(instrument)s ORDER BY id FOR UPDATE OF w SKIP LOCKED
+ WHERE instrument_id = %(instrument)s ORDER BY id
 """
 
 _MOVE = """
@@ -57,54 +60,41 @@ UPDATE trailing_trailingstop s SET watermark_id = m.kept
  WHERE s.watermark_id = m.surplus
 """
 
-_Key = tuple[int, str, str, Decimal]
 
+def take(wanted: Sequence[tuple[TrailingStop, Decimal | None]]) -> list[Watermark]:
+    """Give new stops their ids, and watermarks of their first best prices; returns those to insert.
 
-def take(firsts: Iterable[tuple[TrailingStop, Decimal]]) -> None:
-    """Give new stops the watermarks of their first best prices: shared where there are such, else made.
-
-    Two or three statements, however many they are. A shared one is there until the
-    commit; unless its instrument is held, a tick may still move it.
+    A stop without a best price gets none. Unless the instrument is held, a shared one may be
+    moved, merged or deleted until the stop is stored.
     """
-    wanted = [(stop, price, _key(stop, price)) for stop, price in firsts]
-    shared = _find({key for stop, _, key in wanted if stop.reference != "executable"})
-    given, made = [], []
-    for stop, price, key in wanted:
-        mark = shared.get(key)
-        if mark is None:
-            mark = _new(stop, price)
-            made.append(mark)
-            if stop.reference != "executable":
-                shared[key] = mark
-        given.append((stop, mark))
-    insert(made)
-    for stop, mark in given:
-        stop.watermark = mark
-
-
-def _new(stop: TrailingStop, price: Decimal) -> Watermark:
-    return Watermark(
-        instrument_id=stop.instrument_id, side=stop.side, reference=stop.reference, price=price
-    )
-
-
-def _key(stop: TrailingStop, price: Decimal) -> _Key:
-    return stop.instrument_id, stop.side, stop.reference, price
-
-
-def _find(keys: set[_Key]) -> dict[_Key, Watermark]:
-    """Those there are, locked against deletion; of equal ones the oldest."""
-    if not keys:
-        return {}
-    instruments, sides, references, prices = map(list, zip(*keys, strict=True))
     told = {
-        "instruments": instruments,
-        "sides": sides,
-        "references": references,
-        "prices": prices,
+        "instruments": array(stop.instrument_id for stop, _ in wanted),
+        "sides": array(stop.side for stop, _ in wanted),
+        "references": array(stop.reference for stop, _ in wanted),
+        "prices": array(None if _is_alone(stop) else best for stop, best in wanted),
     }
-    rows = fetch(Watermark, _THESE, told)
-    return {(row.instrument_id, row.side, row.reference, row.price): row for row in rows}
+    (rows,) = prepared.run((_TAKE, told))
+    marks: dict[tuple[int, str, str, Decimal], Watermark] = {}
+    made = []
+    for (stop, best), (pk, new, shared) in zip(wanted, rows, strict=True):
+        prepared.number(stop, pk)
+        if best is None:
+            continue
+        key = (stop.instrument_id, stop.side, stop.reference, best)
+        mark = marks.get(key)
+        if mark is None or _is_alone(stop):
+            marks[key] = mark = Watermark(
+                instrument_id=key[0], side=key[1], reference=key[2], price=best
+            )
+            prepared.number(mark, shared or new)
+            if shared is None:
+                made.append(mark)
+        stop.watermark, stop.followed_number = mark, mark.pk
+    return made
+
+
+def _is_alone(stop: TrailingStop) -> bool:
+    return stop.reference == "executable"
 
 
 @dataclass(slots=True)
@@ -135,10 +125,10 @@ def tidy() -> Tidied:
 
 @transaction.atomic
 def _tidy(instrument_id: int, done: Tidied) -> None:
-    """Tidy one instrument. What a new stop has just taken is locked, and left for the next time."""
+    """Tidy one instrument. Whose new stop has just taken one of these finds it gone, and takes another."""
     with connection.cursor() as cursor:
         cursor.execute(_HOLD, [instrument_id])
-        cursor.execute(_LOCK, {"instrument": instrument_id, "most": MOVED_AT_ONCE})
+        cursor.execute(_EQUAL, {"instrument": instrument_id, "most": MOVED_AT_ONCE})
         rows = cursor.fetchall()
         moves = _moves(rows)
         if moves:

@@ -11,11 +11,12 @@ from django.utils import timezone
 
 from orders.models import Instrument
 from tests.rows import a_stop, a_watermark, an_instrument, seen
-from tests.trailing.test_creating import TEN_PERCENT, a_request, beside
+from tests.trailing.conftest import Arrange
+from tests.trailing.test_creating import TEN_PERCENT, a_request, create
 from tests.trailing.test_tick import in_threads
 from trailing import creating, watermarks
 from trailing.maths import Trail
-from trailing.models import TrailingStop, Watermark
+from trailing.models import StopEvent, TrailingStop, Watermark
 from trailing.tick import tick
 from trailing.watermarks import Tidied
 
@@ -73,34 +74,45 @@ def test_a_tick_never_waits_for_more_than_a_few_moved_stops(monkeypatch: pytest.
     assert TrailingStop.objects.count() == 17
 
 
-def test_one_that_a_new_stop_has_just_taken_is_left_alone():
+def test_one_that_goes_before_a_new_stop_is_stored_is_made_again(before_the_lock: Arrange):
     instrument = an_instrument()
-    others, taken = (a_watermark(instrument, "sell", "0.50") for _ in range(2))
-    Watermark.objects.filter(pk=others.pk).update(price="0.60")
-    stops_on(instrument, others, 1)
-    with transaction.atomic():
-        [stop] = creating._insert([a_request(instrument)])
-        assert stop.watermark == taken
-        assert beside(watermarks.tidy) == Tidied()
-    stop.refresh_from_db()
-    assert stop.watermark == taken
-    TrailingStop.objects.all().delete()
-    assert watermarks.tidy() == Tidied(deleted=2)
+    idle = a_watermark(instrument, "sell", "0.50")
+    before_the_lock(lambda: watermarks.tidy())
+    [stop] = create(a_request(instrument))
+    assert not Watermark.objects.filter(pk=idle.pk).exists()
+    assert (stop.status, stop.watermark_price) == ("active", Decimal("0.50"))
+    assert (TrailingStop.objects.count(), StopEvent.objects.count()) == (1, 1)
 
 
-def test_one_that_is_not_locked_would_be_deleted_under_a_new_stop(monkeypatch: pytest.MonkeyPatch):
+def test_without_looking_again_a_new_stop_would_have_no_watermark(
+    before_the_lock: Arrange, monkeypatch: pytest.MonkeyPatch
+):
     """The race is real. Shown so that the test above can fail."""
-    monkeypatch.setattr(watermarks, "_THESE", watermarks._THESE.replace("FOR KEY SHARE OF t", ""))
+    monkeypatch.setattr(creating, "_is_overtaken", lambda *told: False)
     instrument = an_instrument()
     a_watermark(instrument, "sell", "0.50")
-
-    @transaction.atomic
-    def create() -> None:
-        creating._insert([a_request(instrument)])
-        assert beside(watermarks.tidy) == Tidied(deleted=1)
-
+    before_the_lock(lambda: watermarks.tidy())
     with pytest.raises(IntegrityError):
-        create()
+        create(a_request(instrument))
+
+
+def test_tidying_waits_for_a_new_stop_to_be_committed_and_then_sees_it():
+    instrument = an_instrument()
+    a_watermark(instrument, "sell", "0.50")
+    made, tidied = threading.Event(), threading.Event()
+
+    def act(index: int) -> Any:
+        if index:
+            made.wait(10)
+            done = watermarks.tidy()
+            tidied.set()
+            return done
+        with transaction.atomic():
+            creating.create(a_request(instrument))
+            made.set()
+            return tidied.wait(0.2)  # it cannot have
+
+    assert in_threads(2, act) == [False, Tidied()]
 
 
 def test_creators_ticks_and_tidying_at_once_lose_no_stop_and_no_price():
