@@ -3,8 +3,8 @@
 Stops lie on 500 instruments with 20 watermarks each. The column is tuned as well as it can be: a
 table of its own with only what is needed, fillfactor 50, no index on the price (HOT updates).
 
-Ours is the whole `tick()`, from observations to the commit; where stops fire, their planned exits with
-it. The column is its statement alone, rolled back afterwards.
+Ours is the whole `tick()`, from observations to the commit; where stops fire, their signed exits with
+it. The column is its statement alone, rolled back afterwards; "answered" is the same of ours.
 
 Run: python -m bench.ticks [stops ...]
 """
@@ -15,10 +15,14 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.installation import installation, row
+
+if TYPE_CHECKING:
+    from trailing.tick import Observation
 
 INSTRUMENTS, WATERMARKS, TIMES = 500, 20, 3
 ENTRY = Decimal("0.50")
@@ -63,7 +67,7 @@ def main(counts: Sequence[int]) -> None:
         for count in counts:
             _make_stops(count)
             for name, prices in _scenarios(instruments):
-                ours = (_time_fired if "fires" in name else _time)(prices)
+                ours = _timer_of(name)(prices)
                 theirs = _time_column(prices)
                 figures = (f"{ours:.2f}", f"{theirs:.1f}", f"{theirs / ours:.1f} x")
                 row(f"{count:>9,}  {name}", "", *figures, f"{_memory():.0f}")
@@ -80,8 +84,17 @@ def _scenarios(instruments: Sequence[int]) -> list[tuple[str, Prices]]:
         ("one quiet", all_at("0.50")[:1]),
         ("one rises", all_at("0.55")[:1]),
         ("one falls", all_at("0.48")[:1]),
+        ("one quiet, answered", all_at("0.50")[:1]),
+        ("one rises, answered", all_at("0.55")[:1]),
+        ("one falls, answered", all_at("0.48")[:1]),
         ("500 fall, 1 % fires", all_at("0.475")),  # last: what is taken back leaves dead rows
     ]
+
+
+def _timer_of(name: str) -> Callable[[Prices], float]:
+    if "answered" in name:
+        return _time_answer
+    return _time_fired if "fires" in name else _time
 
 
 def _time(prices: Prices) -> float:
@@ -91,6 +104,22 @@ def _time(prices: Prices) -> float:
         _lower_watermarks()
         _tick([(pk, ENTRY) for pk, _ in prices])  # as in a running system: its plan is known
         taken.append(_taken(lambda: _tick(prices)))
+    return median(taken)
+
+
+def _time_answer(prices: Prices) -> float:
+    """The median from the first statement of a tick to the answer of its last, taken back."""
+    from django.db import transaction
+
+    from trailing.tick import _look
+
+    taken = []
+    for _ in range(20 * TIMES):
+        _tick([(pk, ENTRY) for pk, _ in prices])
+        observed = _observed(prices)
+        with transaction.atomic():
+            taken.append(_taken(partial(_look, observed)))
+            transaction.set_rollback(True)
     return median(taken)
 
 
@@ -115,7 +144,7 @@ def _time_column(prices: Prices) -> float:
     return median(taken)
 
 
-def _taken(work: Callable[[], None]) -> float:
+def _taken(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return (time.perf_counter() - started) * 1000
@@ -133,12 +162,18 @@ def _memory() -> float:
 
 
 def _tick(prices: Prices) -> None:
+    from trailing.tick import tick
+
+    tick(_observed(prices))
+
+
+def _observed(prices: Prices) -> "list[Observation]":
     from django.utils import timezone
 
-    from trailing.tick import Observation, tick
+    from trailing.tick import Observation
 
     now = timezone.now()
-    tick(Observation(pk, price, price + Decimal("0.01"), now) for pk, price in prices)
+    return [Observation(pk, price, price + Decimal("0.01"), now) for pk, price in prices]
 
 
 def _tick_column(prices: Prices) -> None:

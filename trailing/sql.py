@@ -5,24 +5,24 @@ price, buys rise from a lowest one. What refers to a price that the observation 
 left alone: an empty side is no data. Stops of the reference `executable` are judged one by one
 (`executable.py`).
 
-`PIN_THE_PLAN`, `CLAIM` and `EVALUATE` go out together, in this order, in one round trip; no later
-one waits for the answer to an earlier one.
+`CLAIM` and `EVALUATE` go out together, in this order, in one round trip; the second does not wait
+for the answer to the first.
 """
 
-PIN_THE_PLAN = """
-SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
-       set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true),
-       set_config('plan_cache_mode', 'force_generic_plan', true),
-       set_config('synchronous_commit', 'off', true), set_config('polytrader.claimed', '{}', true)
-"""
+_PINS = """
+set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
+set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true),
+set_config('plan_cache_mode', 'force_generic_plan', true)"""
+
+PIN_THE_PLAN = f"SELECT {_PINS}"
 """With stale statistics the planner chose a hash join over all stops (measured: 780 ms, not 58).
-Planning anew each time took twice as long as the tick of one instrument itself.
+Planning anew each time took twice as long as the tick of one instrument itself."""
 
-Nor does a tick that only notes the price wait for the disk: what `DURABLE` has not been run for may
-be forgotten when the machine loses its power within a second."""
+_DURABLE = "set_config('synchronous_commit', 'on', true)"
 
-DURABLE = "SELECT set_config('synchronous_commit', 'on', true)"
-"""What a tick does to any stop or watermark is kept, whatever happens next."""
+DURABLE = f"SELECT {_DURABLE}"
+"""What a tick does to any stop or watermark is kept, whatever happens next. One that only notes the
+price does not wait for the disk: it may be forgotten when the machine loses its power within a second."""
 
 _ARRAYS = """unnest(%(ids)s::bigint[], %(bids)s::numeric[], %(asks)s::numeric[],
                   %(lasts)s::numeric[], %(moments)s::timestamptz[])"""
@@ -31,9 +31,11 @@ CLAIM = f"""
 WITH before AS MATERIALIZED (
     SELECT i.id, i.bid, i.ask, i.last, i.observed_at,
            o.bid AS new_bid, o.ask AS new_ask, o.last AS new_last, o.moment
-      FROM {_ARRAYS} AS o(id, bid, ask, last, moment)
-      JOIN orders_instrument i ON i.id = o.id
-     ORDER BY i.id FOR NO KEY UPDATE OF i
+      FROM (SELECT * FROM {_ARRAYS} AS o(id, bid, ask, last, moment) ORDER BY id) o
+     CROSS JOIN LATERAL (
+        SELECT id, bid, ask, last, observed_at FROM orders_instrument
+         WHERE id = o.id FOR NO KEY UPDATE
+     ) i
 ), claimed AS (
     UPDATE orders_instrument i
        SET bid = new_bid, ask = new_ask, last = coalesce(new_last, i.last), observed_at = moment
@@ -43,13 +45,16 @@ WITH before AS MATERIALIZED (
        AND moment > clock_timestamp() - %(oldest)s::interval
     RETURNING i.id, before.bid, before.ask, before.last, before.observed_at
 ), noted AS MATERIALIZED (
-    SELECT set_config('polytrader.claimed', coalesce(array_agg(id)::text, '{{}}'), true) AS ids FROM claimed
+    SELECT ARRAY[{_PINS}, set_config('synchronous_commit', 'off', true),
+                 set_config('polytrader.claimed', coalesce(array_agg(id)::text, '{{}}'), true)] AS told
+      FROM claimed
 )
-SELECT id, bid, ask, last, observed_at FROM noted CROSS JOIN claimed WHERE noted.ids IS NOT NULL
+SELECT claimed.* FROM noted LEFT JOIN claimed ON noted.told IS NOT NULL
 """
 """Lock the instruments in id order, so that two ticks cannot deadlock, and claim them: an older
-observation loses, and so does one of the same moment. Returns what was seen before of those claimed,
-and notes which they are for `EVALUATE`, which is on its way already.
+observation loses, and so does one of the same moment. Returns what was seen before of those claimed
+(a row of nothing where nothing is), notes which they are for `EVALUATE`, which is on its way already,
+and pins its plan. Its own must be generic by the connection's settings.
 
 Age is judged after the wait for the lock. A last observation in the future is of a
 clock that was wrong and counts for nothing."""
@@ -133,32 +138,24 @@ _REACHED_TRAILS = f"""
 SELECT 'reached', s.id, w.seen, w.price, s.trigger, 'trail'
   FROM obs
   CROSS JOIN LATERAL (
-    SELECT * FROM (
-        SELECT id, side, price, {_seen("w")} AS seen FROM trailing_watermark w
-         WHERE w.instrument_id = obs.instrument_id
-    ) w WHERE (side = 'sell' AND seen < price) OR (side = 'buy' AND seen > price)
+    SELECT id, price, seen, sign, sign * (seen - price) AS worse FROM (
+        SELECT id, price, {_seen("w")} AS seen, CASE side WHEN 'sell' THEN -1 ELSE 1 END AS sign
+          FROM trailing_watermark w WHERE w.instrument_id = obs.instrument_id
+        OFFSET 0
+    ) w
   ) w
   CROSS JOIN LATERAL (
-    SELECT id, w.price * (1 - trail_fraction) AS trigger FROM trailing_trailingstop
-     WHERE watermark_id + 0 = w.id AND w.side = 'sell'
-       AND trail_fraction <= 1 - w.seen / w.price + 1e-9
-       AND w.price * (1 - trail_fraction) >= w.seen
+    SELECT id, w.price * (1 + w.sign * trail_fraction) AS trigger FROM trailing_trailingstop
+     WHERE watermark_id + 0 = w.id
+       AND trail_fraction <= w.worse / w.price + 1e-9
+       AND w.price * trail_fraction <= w.worse
     UNION ALL
-    SELECT id, w.price - trail_amount FROM trailing_trailingstop
-     WHERE watermark_id + 0 = w.id AND w.side = 'sell'
-       AND trail_amount <= w.price - w.seen
-    UNION ALL
-    SELECT id, w.price * (1 + trail_fraction) FROM trailing_trailingstop
-     WHERE watermark_id + 0 = w.id AND w.side = 'buy'
-       AND trail_fraction <= w.seen / w.price - 1 + 1e-9
-       AND w.price * (1 + trail_fraction) <= w.seen
-    UNION ALL
-    SELECT id, w.price + trail_amount FROM trailing_trailingstop
-     WHERE watermark_id + 0 = w.id AND w.side = 'buy'
-       AND trail_amount <= w.seen - w.price
+    SELECT id, w.price + w.sign * trail_amount FROM trailing_trailingstop
+     WHERE watermark_id + 0 = w.id AND trail_amount <= w.worse
   ) s
+ WHERE w.worse > 0
 """
-"""Range probes on (watermark, trail), only where the price has left the watermark for the worse.
+"""Range probes on (watermark, trail), only where the price is worse than the watermark: lower for a sell.
 
 A quotient is rounded and a product is exact, so the probe by quotient is a hair too wide and
 the product decides. Only an active stop has a watermark. `+ 0` is in the expression of the index
@@ -190,7 +187,7 @@ SELECT 'activated' AS what, id, price AS seen, NULL::numeric AS watermark, NULL:
 UNION ALL {_REACHED_LEVELS}
 UNION ALL {_REACHED_TRAILS}
 UNION ALL {_IN_BREACH}
-UNION ALL SELECT 'ratcheted', count(*), NULL, NULL, NULL, '' FROM ratcheted HAVING count(*) > 0
+UNION ALL SELECT 'ratcheted', count(*), NULL, NULL, NULL, {_DURABLE} FROM ratcheted HAVING count(*) > 0
 """
 """Activate, ratchet, and say what is reached and what was in breach before: all of one snapshot, so
 that the trigger is tested against the watermark as it stood before this observation."""

@@ -22,7 +22,7 @@ from trailing.executable import Depth, note_activations
 from trailing.firing import Candidate
 from trailing.guards import Sight
 from trailing.models import STALE_AFTER, StopEvent
-from trailing.sql import CLAIM, DURABLE, EVALUATE, PIN_THE_PLAN, RESET_BREACHES
+from trailing.sql import CLAIM, DURABLE, EVALUATE, RESET_BREACHES
 
 log = structlog.get_logger()
 
@@ -134,10 +134,10 @@ class _Found:
 
 
 def _look(wanted: Sequence[Observation]) -> tuple[dict[int, _Before], _Found]:
-    """Claim, activate, ratchet and look for what is reached: three statements, one round trip."""
+    """Claim, activate, ratchet and look for what is reached: two statements, one round trip."""
     arguments = {**_arrays(wanted), "oldest": STALE_AFTER}
-    _, claimed, found = prepared.run((PIN_THE_PLAN, {}), (CLAIM, arguments), (EVALUATE, arguments))
-    return {row[0]: _Before(*row[1:]) for row in claimed}, _sorted_out(found)
+    claimed, found = prepared.run((CLAIM, arguments), (EVALUATE, arguments))
+    return {pk: _Before(*seen) for pk, *seen in claimed if pk is not None}, _sorted_out(found)
 
 
 def _sorted_out(rows: Iterable[tuple[Any, ...]]) -> _Found:
@@ -163,8 +163,8 @@ def _act(
     depths = {o.instrument_id: o.depth for o in claimed if o.depth}
     if found.is_nothing and not depths:
         return
-    if depths or not found.reached:  # whoever judges what is reached says so, too
-        prepared.run((DURABLE, {}))
+    if depths or found.activated or found.in_breach:
+        prepared.run((DURABLE, {}))  # whoever judges or moves a watermark has said so
     by_depth = executable.evaluate(depths)
     note_activations(found.activated)
     result.activated = len(found.activated) + by_depth.activated

@@ -8,6 +8,14 @@ from django.db.backends.postgresql.base import DatabaseWrapper as PostgresWrappe
 class DatabaseWrapper(PostgresWrapper):
     """Postgres by psycopg."""
 
+    def init_connection_state(self) -> None:
+        """Let prepared statements keep their plan (`polytrader/prepared.py`): no other has one."""
+        super().init_connection_state()
+        with self.cursor() as cursor:
+            cursor.execute("SET plan_cache_mode = force_generic_plan")
+        if not self.get_autocommit():
+            self.commit()
+
     def is_usable(self) -> bool:
         """Whether the connection is alive; asked before the first query of a request or task.
 

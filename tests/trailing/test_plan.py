@@ -4,8 +4,10 @@ import pytest
 from django.db import connection
 
 from bench.ticks import STOPS
+from polytrader.prepared import run
 from tests.rows import a_watermark, an_instrument, moments, seen
 from trailing import sql, watching
+from trailing.models import STALE_AFTER
 from trailing.tick import _arrays
 
 pytestmark = pytest.mark.django_db
@@ -59,3 +61,21 @@ def _stop_indexes():
     from trailing.models import TrailingStop
 
     return TrailingStop._meta.indexes
+
+
+@pytest.mark.parametrize("is_analyzed", [False, True])
+def test_claiming_uses_the_primary_key_without_being_pinned(is_analyzed):
+    """It is planned before it pins the plan of the next one."""
+    instruments = [an_instrument() for _ in range(300)]
+    with connection.cursor() as cursor:
+        if is_analyzed:
+            cursor.execute("ANALYZE orders_instrument")
+        arguments = _arrays([seen(instruments[0], "0.40", moments(1)[0])])
+        cursor.execute(f"EXPLAIN {sql.CLAIM}", {**arguments, "oldest": str(STALE_AFTER)})
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert plan.count("orders_instrument_pkey") == 2, plan
+    assert "Seq Scan on orders_instrument" not in plan
+
+
+def test_prepared_statements_are_planned_once():
+    assert run(("SHOW plan_cache_mode", {})) == [[("force_generic_plan",)]]

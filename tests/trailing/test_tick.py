@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from orders import planning
 from orders.models import Order
+from polytrader.prepared import run
 from tests.rows import a_stop, a_watermark, an_instrument, moments, open_exits, seen
 from tests.trailing.test_maths import trails
 from tests.trailing.vectors import VECTORS, Vector
@@ -286,3 +287,41 @@ def test_an_instrument_that_cannot_be_planned_does_not_keep_the_others(monkeypat
     assert (result.triggered, stop.status) == (1, "triggered")
     broken.refresh_from_db()
     assert broken.observed_at is None or broken.bid != Decimal("0.40")
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Whether the commits of ticks wait for the disk, one after the other."""
+    noted: list[str] = []
+
+    def note(name: str) -> None:
+        if name == "ticked":
+            noted.append(run(("SHOW synchronous_commit", {}))[0][0][0])
+
+    monkeypatch.setattr("trailing.tick.point", note)
+    return noted
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("price", "setting"), [("0.50", "off"), ("0.49", "off"), ("0.51", "on"), ("0.44", "on")]
+)
+def test_only_a_tick_that_moves_something_waits_for_the_disk(
+    kept: list[str], price: str, setting: str
+):
+    instrument = an_instrument()
+    a_stop(instrument, TEN_PERCENT, "0.50", confirm_updates=2)
+    before, now = moments(2)
+    tick([seen(instrument, "0.50", before)])
+    tick([seen(instrument, price, now)])
+    assert kept == ["off", setting]
+
+
+@pytest.mark.django_db
+def test_an_activation_and_a_recovery_wait_for_the_disk(kept: list[str]):
+    instrument = an_instrument()
+    a_stop(instrument, TEN_PERCENT, "0.50", activation="0.48")
+    a_stop(instrument, TEN_PERCENT, "0.50", confirm_updates=2)
+    for price, at in zip(("0.47", "0.48", "0.44", "0.47"), moments(4), strict=True):
+        tick([seen(instrument, price, at)])
+    assert kept == ["off", "on", "on", "on"]
