@@ -14,7 +14,7 @@ from bench.installation import installation, quantile, row
 def main(count: int = 1000) -> None:
     """Plan and send orders one after the other, note when each is posted and answered."""
     with installation() as paper:
-        from orders import balances, instruments, planning, sending, venues
+        from orders import balances, instruments, planning, sending, signing, venues
         from orders.models import Order, Trade
 
         symbol = paper.markets()[0]["tokenIds"][0]
@@ -36,14 +36,14 @@ def main(count: int = 1000) -> None:
 
         exchange.post = post
         started, answered, claimed = [], [], []
-        inner_claim = sending._claim
+        inner_claim = signing.claim
 
         def claim(pks: Any) -> Any:
             found = inner_claim(pks)
             claimed.append(time.perf_counter())
             return found
 
-        sending._claim = claim
+        signing.claim = claim
         wanted = planning.LegRequest(instrument, "sell", Decimal(5), Decimal("0.50"), "FAK")
         for _ in range(count):
             [order] = planning.open_trade(Trade(purpose="signal"), [wanted])

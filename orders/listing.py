@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from exchange.errors import ExchangeError
 from exchange.types import OpenOrder
-from orders import balances, hand_trades, instruments, reconciling, sending
+from orders import answering, balances, hand_trades, instruments, reconciling
 from orders.hand_trades import spelled
 from orders.models import Fill, ForeignOrder, Instrument, Order, Position, VenueState
 from orders.venues import venue
@@ -125,7 +125,7 @@ def read_open_orders(venue_name: str) -> None:
         # Closed between the two questions, as a rule; otherwise it is late, and looked after.
         if order.closed_at is not None and order.closed_at < timezone.now() - reconciling.IN_FLIGHT:
             order.note(is_late=True, next_look_at=timezone.now())
-            sending.tell_late(order)
+            answering.tell_late(order)
     known = set(ours.values_list("order_id", flat=True))
     for order_id in listed.keys() - known:
         _note_foreign(venue_name, listed[order_id])

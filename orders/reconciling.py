@@ -22,7 +22,17 @@ from django.utils import timezone
 
 from exchange.errors import ExchangeError
 from exchange.types import OrderReport, TradeReport
-from orders import cancelling, ledger, planning, sending, starting
+from orders import (
+    answering,
+    cancelling,
+    ledger,
+    planning,
+    posting,
+    sending,
+    signing,
+    starting,
+    waits,
+)
 from orders.models import LIVE_ORDER_STATES, Fill, Leg, Order
 from orders.venues import venue, venue_of
 from polytrader.alerts import raise_alert
@@ -92,9 +102,9 @@ def _post_new(order_pks: Sequence[int]) -> None:
     orders = list(rows.select_related("instrument", "leg__trade").order_by("pk"))
     ready = {name: starting.may_send(name) for name in {o.instrument.venue for o in orders}}
     for order in orders:
-        if sending.is_too_old(order):
+        if signing.is_too_old(order):
             cancelling.end_unknown(order, "its signal had expired before it was posted")
-    sending.post_all([o for o in orders if ready[o.instrument.venue]])
+    posting.post_all([o for o in orders if ready[o.instrument.venue]])
 
 
 def send_due() -> int:
@@ -117,7 +127,7 @@ def look_at_due() -> int:
     flying_due = claim_due(flying, "next_look_at", IN_FLIGHT)
     _look_at(flying_due)
     resting = claim_due(
-        orders.filter(status="open"), "next_look_at", sending.RESTING, LARGE_BATCH * 2
+        orders.filter(status="open"), "next_look_at", waits.RESTING, LARGE_BATCH * 2
     )
     _look_at(_changed(resting))
     return len(flying_due) + len(resting)
@@ -289,17 +299,17 @@ def look(order: Order) -> bool:
 
 
 def _unknown_to_the_venue(order: Order) -> None:
-    is_unwanted = order.cancel_requested_at is not None or sending.is_too_old(order)
-    if sending.may_post_again(order) and is_unwanted:
-        if not sending.is_doubtful(order):
+    is_unwanted = order.cancel_requested_at is not None or signing.is_too_old(order)
+    if posting.may_post_again(order) and is_unwanted:
+        if not answering.is_doubtful(order):
             wished = order.cancel_requested_at is not None
             why = "cancelled" if wished else "its signal had expired before the venue took it"
             cancelling.end_unknown(order, f"{why}; the venue never had it")
     elif order.posts == 0 and not starting.may_send(order.instrument.venue):
         return
-    elif sending.may_post_again(order):
+    elif posting.may_post_again(order):
         log.info("order_posted_again", order=order.pk, id=order.order_id)
-        sending.post(order)
+        posting.post(order)
     elif order.acknowledged_at is not None:
         log.error("order_not_listed", order=order.pk, id=order.order_id)
         order.note(reason="the venue took this order but does not list it; looking on")
@@ -362,7 +372,7 @@ def _tell_missing(order: Order, report: OrderReport, booked: Decimal) -> None:
 
 def _rests(order: Order) -> None:
     now = timezone.now()
-    at = now + sending.RESTING
+    at = now + waits.RESTING
     if order.status == "sent":
         order.move("open", next_look_at=at, acknowledged_at=order.acknowledged_at or now)
     else:

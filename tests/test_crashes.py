@@ -14,7 +14,7 @@ from django.conf import settings as django_settings
 
 from minting import booking, following, requesting
 from minting import sending as mint_sending
-from orders import ledger, reconciling, sending, venues
+from orders import ledger, posting, reconciling, signing, venues
 from tests.crashes.ground import configuration_for, quick_paper
 from tests.crashes.laboratory import Laboratory, Life
 from tests.crashes.points import ANY_COMMIT, ANY_REQUEST, Kill, named_points
@@ -107,14 +107,14 @@ def test_the_laboratory_notices_an_order_that_is_sent_before_it_is_committed(
     laboratory: Laboratory,
 ):
     def spoil() -> None:
-        make = sending._made
+        make = signing._made
 
         def make_and_send(order: Any) -> Any:
             signed = make(order)
             venues.venue_of(order.instrument).post(signed)
             return signed
 
-        sending._made = make_and_send
+        signing._made = make_and_send
 
     outcome = laboratory.run(plain(0), Kill("exits_planned"), life=Life(spoil), within=4)
     assert any("is not ours" in said for said in outcome.verdict.twice)
@@ -123,7 +123,7 @@ def test_the_laboratory_notices_an_order_that_is_sent_before_it_is_committed(
 
 def test_the_laboratory_notices_an_order_that_is_never_sent_again(laboratory: Laboratory):
     def spoil() -> None:
-        sending.may_post_again = lambda order: False
+        posting.may_post_again = lambda order: False
         reconciling.post_due = lambda: 0
 
     outcome = laboratory.run(plain(1), Kill("exits_committed"), life=Life(spoil), within=2)

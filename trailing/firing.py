@@ -12,7 +12,7 @@ import structlog
 from django.db import connection
 from django.utils import timezone
 
-from orders import planning, sending
+from orders import planning, sending, signing
 from orders.models import Instrument, Order
 from polytrader import prepared
 from polytrader.alerts import raise_alert
@@ -124,7 +124,7 @@ def fire(hits: Sequence[_Hit]) -> Fired:
         return Fired()
     hits = sorted(hits, key=_exposure, reverse=True)  # the worst case is on the wire first
     exits = planning.plan_exits([_exit(hit) for hit in hits])
-    sending.sign_new(exits.planned[: sending.SIGNED_AT_ONCE])
+    signing.sign_new(exits.planned[: sending.SIGNED_AT_ONCE])
     *_, ended, _ = prepared.run(
         *exits.insertions(),
         _end(hits, [trade.pk for trade in exits.trades]),

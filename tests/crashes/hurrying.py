@@ -8,13 +8,13 @@ from datetime import timedelta
 from functools import partial
 
 from minting import following, postponing, resolving, submitting
-from orders import balances, hand_trades, listing, planning, reconciling, sending, starting
+from orders import balances, hand_trades, listing, planning, reconciling, starting, waits
 from strategy import managing, rules, seeing
 
 FASTER = 25
 
 _WAITS = {
-    sending: ("LOOK_AGAIN", "UNDER_WAY_FOR", "DOUBT_FOR", "RESTING"),
+    waits: ("LOOK_AGAIN", "UNDER_WAY_FOR", "DOUBT_FOR", "RESTING"),
     reconciling: ("IN_FLIGHT", "SETTLING"),
     planning: ("FIRST_RETRY", "LONGEST_RETRY", "WAIT_FOR_SHARES"),
     listing: ("EVERY",),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from orders import reconciling, sending
+from orders import posting, reconciling, sending, signing
 from orders.models import Fill, Halt, Instrument, Leg, Order, Trade
 from polytrader.models import Alert
 from tests.orders.trades import ended, hurry, order_pks, planned, sale, traded
@@ -160,7 +160,7 @@ def test_a_batch_that_a_dying_process_left_is_posted_by_the_sweep(
     paper: PaperProcess, paper_token: Instrument
 ):
     trade = basket(paper_token)
-    assert len(sending._claim(order_pks(trade))) == 15
+    assert len(signing.claim(order_pks(trade))) == 15
     assert paper.ledger()["orders"] == []
     ended(trade)
     each_sold_once(paper, trade)
@@ -170,10 +170,10 @@ def test_a_batch_that_a_dying_process_left_is_posted_by_the_sweep(
 def test_a_batch_posted_twice_is_taken_once(paper: PaperProcess, paper_token: Instrument):
     """Two processes hold the same rows: the second one's turn is refused before it posts."""
     trade = basket(paper_token, 4)
-    claimed = sending._claim(order_pks(trade))
+    claimed = signing.claim(order_pks(trade))
     again = list(Order.objects.filter(leg__trade=trade).select_related("instrument", "leg__trade"))
-    sending.post_all(claimed)
-    sending.post_all(again)
+    posting.post_all(claimed)
+    posting.post_all(again)
     for order in again:
         reconciling.look(order)
     assert {row["posts"] for row in paper.ledger()["orders"]} == {1}

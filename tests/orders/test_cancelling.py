@@ -8,7 +8,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from orders import cancelling, reconciling, sending
+from orders import cancelling, reconciling, sending, signing
 from orders.cancelling import NotCancellable
 from orders.models import Fill, Instrument, Leg, Order, Position
 from tests.orders.test_exits import trigger
@@ -120,7 +120,7 @@ def test_an_order_that_never_reached_the_venue_is_not_posted_to_be_cancelled(
 ):
     planned(sale(paper_token, 10, "0.90", "GTC"))
     order = Order.objects.get()
-    [claimed] = sending._claim([order.pk])
+    [claimed] = signing.claim([order.pk])
     request(claimed)
     reconciling.look(claimed)
     [leg] = ended(order.leg.trade)
@@ -132,7 +132,7 @@ def test_an_order_that_never_reached_the_venue_is_not_posted_to_be_cancelled(
 def test_an_order_in_doubt_is_not_called_cancelled(paper: PaperProcess, paper_token: Instrument):
     planned(sale(paper_token, 10, "0.90", "GTC"))
     order = Order.objects.get()
-    [claimed] = sending._claim([order.pk])
+    [claimed] = signing.claim([order.pk])
     soon = timezone.now() + timedelta(seconds=10)
     claimed.note(posts=1, answered_at=timezone.now(), doubtful_until=soon)
     request(claimed)

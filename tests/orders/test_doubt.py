@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from exchange.types import OrderReport, RejectionCode
 from operations import status
-from orders import balances, reconciling, sending
+from orders import answering, balances, posting, reconciling, sending, waits
 from orders.models import Entry, Halt, Instrument, Leg, Order, Position
 from strategy import managing
 from tests.orders.test_exits import settled, trigger
@@ -83,7 +83,7 @@ def test_a_post_of_a_dead_worker_is_repeated_only_when_it_can_arrive_no_more(
     claimed().note(posts=1, sent_at=timezone.now())
     sweep_at_once()
     assert (Order.objects.get().posts, paper.ledger()["orders"]) == (1, [])
-    Order.objects.update(sent_at=timezone.now() - sending.UNDER_WAY_FOR - timedelta(seconds=1))
+    Order.objects.update(sent_at=timezone.now() - waits.UNDER_WAY_FOR - timedelta(seconds=1))
     sweep_at_once()
     assert (Order.objects.get().posts, sold(paper)) == (2, 100)
     assert settled(stop).status == "done"
@@ -98,7 +98,7 @@ def test_a_refusal_after_an_unknown_outcome_is_believed_only_when_the_doubt_is_o
     paper.fault("POST /order", "reject:fak_not_filled", times=2)
     stop = trigger(paper, paper_token)
     order = claimed()
-    sending.post(order)
+    posting.post(order)
     reconciling.look(order)
     assert (order.posts, Order.objects.get().status) == (2, "sent")
     assert order.doubtful_until is not None
@@ -107,7 +107,7 @@ def test_a_refusal_after_an_unknown_outcome_is_believed_only_when_the_doubt_is_o
     stale = Order.objects.select_related("instrument", "leg").get()
     reconciling.look(order)
     assert Order.objects.get().status == "cancelled"
-    sending.post(stale)
+    posting.post(stale)
     assert paper.ledger()["orders"] == []
     assert settled(stop).status == "done"
     assert_our_rows_equal_the_exchange(paper)
@@ -134,7 +134,7 @@ def test_an_order_taken_after_we_closed_it_is_late_and_its_trades_are_booked(
     paper.fault("POST /order", "slow:1500")
     stop = trigger(paper, paper_token)
     order = wait_until(lambda: Order.objects.filter(posts=1).first())
-    sending.refuse(order, RejectionCode.UNMATCHED, "no match, said of another post")
+    answering.refuse(order, RejectionCode.UNMATCHED, "no match, said of another post")
     wait_until(lambda: Order.objects.filter(status="cancelled", is_late=True).exists())
     leg = settled(stop)
     order.refresh_from_db()
@@ -150,7 +150,7 @@ def test_an_order_under_another_id_halts_all_sending_until_it_is_lifted(
     trigger(paper, paper_token)
     order = claimed()
     order.note(order_id="0x" + "1" * 64)
-    sending.post(order)
+    posting.post(order)
     assert f"order {order.pk}" in Halt.objects.get().reason
     paper.put_book(paper_token.symbol, bids=[("0.50", 1000)], asks=[("0.52", 1000)])
     second = trigger(paper, paper_token, quantity="50")

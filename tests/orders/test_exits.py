@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orders import balances, sending
+from orders import balances, posting, sending
 from orders.models import Fill, Instrument, Leg, Order, Position
 from strategy import managing
 from strategy.rules import Limits
@@ -146,8 +146,8 @@ def test_the_message_twice_sends_once(
     fired: list[Order] = []
     monkeypatch.setattr(sending, "send_at_once", fired.extend)
     trigger(paper, paper_token)
-    sending.post_all(fired)
-    sending.post_all([Order.objects.get()])
+    posting.post_all(fired)
+    posting.post_all([Order.objects.get()])
     assert not sending.send(fired[0].pk)
     assert [row["posts"] for row in paper.ledger()["orders"]] == [1]
 
@@ -173,7 +173,7 @@ def test_balances_wait_while_something_of_ours_is_in_flight(
 ):
     monkeypatch.setattr(sending, "send_at_once", lambda orders: None)
     trigger(paper, paper_token)
-    sending.post(Order.objects.get())
+    posting.post(Order.objects.get())
     assert not balances.compare(paper_token.symbol, paper_token.venue)
     assert not balances.compare("collateral", paper_token.venue)
     assert (

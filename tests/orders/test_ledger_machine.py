@@ -24,7 +24,19 @@ from hypothesis.stateful import (
 )
 from structlog.testing import capture_logs
 
-from orders import balances, cancelling, listing, planning, reconciling, reserving, sending, venues
+from orders import (
+    answering,
+    balances,
+    cancelling,
+    listing,
+    planning,
+    posting,
+    reconciling,
+    reserving,
+    sending,
+    signing,
+    venues,
+)
 from orders.models import Entry, Fill, Leg, Order, Position, Trade, VenueState
 from orders.planning import ExitRequest, LegRequest
 from strategy import managing
@@ -35,7 +47,7 @@ pytestmark = pytest.mark.django_db
 
 HELD, COLLATERAL = Decimal(1000), Decimal(2000)
 LONG = timedelta(hours=1)
-MODULES = (sending, reconciling, cancelling, managing)
+MODULES = (sending, signing, posting, answering, reconciling, cancelling, managing)
 POINTS = (
     "rows_claimed",
     "orders_claimed",

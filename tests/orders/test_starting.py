@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from orders import planning, reconciling, sending, starting
+from orders import planning, posting, reconciling, sending, starting
 from orders.models import Fill, Instrument, Order, Trade, VenueState
 from tests.paper_process import PaperProcess, wait_until
 
@@ -103,7 +103,7 @@ def test_a_process_that_was_frozen_before_its_post_leaves_the_order_to_others(
     paper: PaperProcess, paper_token: Instrument, monkeypatch: pytest.MonkeyPatch
 ):
     order = planned(paper_token)
-    take_turns = sending._take_turns
+    take_turns = posting._take_turns
 
     def frozen(orders: list[Order]) -> list[Order]:
         taken = take_turns(orders)
@@ -111,6 +111,6 @@ def test_a_process_that_was_frozen_before_its_post_leaves_the_order_to_others(
             one.sent_at -= timedelta(seconds=20)
         return taken
 
-    monkeypatch.setattr(sending, "_take_turns", frozen)
+    monkeypatch.setattr(posting, "_take_turns", frozen)
     sending.send(order.pk)
     assert (paper.ledger()["orders"], Order.objects.get().posts) == ([], 1)

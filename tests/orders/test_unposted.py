@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from exchange.errors import Unavailable
-from orders import planning, reconciling, sending, starting, venues
+from orders import planning, reconciling, sending, signing, starting, venues
 from orders.models import Halt, Order, Trade, VenueState
 from tests.orders.venue import MemoryVenue
 from tests.rows import a_stop, an_instrument, seen
@@ -142,7 +142,7 @@ def test_a_signal_too_old_that_was_never_posted_ends():
         trade = Trade(purpose="signal", valid_until=timezone.now() + timedelta(seconds=60))
         leg = planning.LegRequest(instrument, "sell", Decimal(10), Decimal("0.50"), "FAK")
         [order] = planning.open_trade(trade, [leg])
-    assert sending._claim([order.pk])
+    assert signing.claim([order.pk])
     Trade.objects.update(valid_until=timezone.now() - timedelta(seconds=1))
     Order.objects.update(next_look_at=timezone.now())
     reconciling.sweep()

@@ -8,7 +8,7 @@ import pytest
 from django.db.models import F, Sum
 from django.utils import timezone
 
-from orders import instruments, sending
+from orders import instruments, posting
 from orders.models import Instrument, Leg, Order, Position
 from polytrader.models import Alert
 from strategy import managing
@@ -87,7 +87,7 @@ def test_a_market_that_resolves_between_trigger_and_order_ends_the_stop_and_cost
     orders = tick([seen(paper_token, "0.47", ask="0.49")]).orders
     resolved = {"conditionId": paper_token.condition_id, "state": "resolved", "payouts": [1, 0]}
     paper.call("POST", "/paper/market-state", resolved)
-    sending.post_all(orders)
+    posting.post_all(orders)
 
     def ended() -> bool:
         hurry()
