@@ -1,14 +1,14 @@
 """Pages of a list: `count`, `next`, `previous`, `results`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from rest_framework.pagination import PageNumberPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-RowType = TypeVar("RowType", bound=Model)
+RowType = TypeVar("RowType")
 
 
 class Pages(PageNumberPagination):
@@ -19,7 +19,9 @@ class Pages(PageNumberPagination):
 
 
 def page_of(
-    request: Request, rows: QuerySet[RowType], show: Callable[[RowType], dict[str, Any]]
+    request: Request,
+    rows: QuerySet[Any] | Sequence[RowType],
+    show: Callable[[RowType], dict[str, Any]],
 ) -> Response:
     """Answer the page of these rows that was asked for, each shown by `show`."""
     pages = Pages()

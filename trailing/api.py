@@ -13,7 +13,7 @@ from polytrader import schema
 from polytrader.errors import ApiError, conflict
 from polytrader.fields import Body
 from polytrader.idempotency import once
-from polytrader.paging import Pages
+from polytrader.paging import page_of
 from trailing import amending, bulk, creating, ending, history, requests
 from trailing.models import TrailingStop
 from trailing.showing import show_event, show_point, show_stop, with_exits
@@ -42,10 +42,8 @@ class TrailingStops(APIView):
             rows = rows.filter(instrument__symbol=symbol)
         if strategy := request.query_params.get("strategy"):
             rows = rows.filter(strategy=strategy)
-        pages = Pages()
-        page = pages.paginate_queryset(rows, request, view=self)
         now = timezone.now()
-        return pages.get_paginated_response([show_stop(stop, now) for stop in page or []])
+        return page_of(request, rows, lambda stop: show_stop(stop, now))
 
     @extend_schema(
         operation_id="create_trailing_stop",
@@ -170,10 +168,7 @@ class TrailingStopEvents(APIView):
     )
     def get(self, request: Request, state_key: str) -> Response:
         """List the events, oldest first."""
-        events = find(state_key).events.order_by("id")
-        pages = Pages()
-        page = pages.paginate_queryset(events, request, view=self)
-        return pages.get_paginated_response([show_event(event) for event in page or []])
+        return page_of(request, find(state_key).events.order_by("id"), show_event)
 
 
 class TrailingStopHistory(APIView):
@@ -186,10 +181,7 @@ class TrailingStopHistory(APIView):
     )
     def get(self, request: Request, state_key: str) -> Response:
         """List the changes, oldest first; the last one is its end, or now."""
-        points = history.points(find(state_key), timezone.now())
-        pages = Pages()
-        page = pages.paginate_queryset(points, request, view=self)
-        return pages.get_paginated_response([show_point(point) for point in page or []])
+        return page_of(request, history.points(find(state_key), timezone.now()), show_point)
 
 
 def find(state_key: str) -> TrailingStop:
