@@ -3,6 +3,7 @@
 import select
 
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgresWrapper
+from psycopg.pq import TransactionStatus
 
 
 class DatabaseWrapper(PostgresWrapper):
@@ -20,11 +21,12 @@ class DatabaseWrapper(PostgresWrapper):
         """Whether the connection is alive; asked before the first query of a request or task.
 
         A server says nothing unasked but that it goes away, and whoever went away has closed
-        the connection: only one that has something to read is asked, as Django asks them all.
+        the connection: only one that has something to read, or stopped halfway, is asked, as
+        Django asks them all.
         """
         raw = self.connection
-        is_quiet = not raw.closed and not _has_something(raw.fileno())
-        return is_quiet or super().is_usable()
+        is_idle = not raw.closed and raw.info.transaction_status == TransactionStatus.IDLE
+        return (is_idle and not _has_something(raw.fileno())) or super().is_usable()
 
 
 def _has_something(descriptor: int) -> bool:

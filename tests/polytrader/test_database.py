@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from unittest.mock import Mock, patch
 
 import pytest
-from django.db import connection
+from django.db import DataError, connection
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgresWrapper
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -55,3 +56,12 @@ def test_one_that_has_been_told_something_is_asked_and_stays():
     assert connection.is_usable()
     with patch.object(PostgresWrapper, "is_usable", Mock(side_effect=AssertionError)):
         assert connection.is_usable()
+
+
+def test_one_that_is_left_in_a_failed_transaction_is_not_usable():
+    connection.ensure_connection()
+    for sql in ("BEGIN", "SELECT 1 / 0"):
+        with suppress(DataError):
+            execute(sql)
+    assert not connection.is_usable()
+    connection.close()
