@@ -163,8 +163,8 @@ def _act(
     depths = {o.instrument_id: o.depth for o in claimed if o.depth}
     if found.is_nothing and not depths:
         return
-    if depths or found.activated or found.in_breach:
-        prepared.run((DURABLE, {}))  # whoever judges or moves a watermark has said so
+    if depths or ((found.activated or found.in_breach) and not found.reached):
+        prepared.run((DURABLE, {}))  # a ratchet says so itself, and so does whoever judges
     by_depth = executable.evaluate(depths)
     note_activations(found.activated)
     result.activated = len(found.activated) + by_depth.activated
