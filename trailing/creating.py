@@ -24,6 +24,7 @@ SELECT id, bid, ask, last, observed_at FROM orders_instrument
 """
 
 _MARKS = "SELECT id, price FROM trailing_watermark WHERE id = ANY(%(ids)s::bigint[])"
+"""Run after `_HOLD`, it sees what was committed while that one waited."""
 
 
 def create(request: StopRequest) -> TrailingStop:

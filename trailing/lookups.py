@@ -11,7 +11,8 @@ from exchange.types import Book, Quote
 from orders import balances, instruments
 from orders.models import Instrument, Position
 from orders.venues import venue, venue_name
-from polytrader.prepared import Columns, run
+from polytrader import prepared
+from polytrader.prepared import Columns
 from trailing.models import is_fresh
 
 Found = TypeVar("Found")
@@ -95,7 +96,7 @@ class Lookups:
     def _read(self, symbols: set[str]) -> None:
         if not symbols:
             return
-        (rows,) = run((_OF_SYMBOLS, {"symbols": list(symbols)}))
+        (rows,) = prepared.run((_OF_SYMBOLS, {"symbols": list(symbols)}))
         for row in map(iter, rows):
             instrument = _INSTRUMENTS.read(row)
             self._instruments[instrument.symbol] = instrument

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from exchange.errors import Rejected
 from orders.models import Instrument
-from polytrader.fields import Body
+from polytrader.fields import MOST_DECIMALS, Body
 from polytrader.numbers import plain
 from trailing.executable import executable_price
 from trailing.guards import GAP_POLICIES
@@ -192,6 +192,7 @@ def _current_price(
     price = fresh_price(instrument, reference, side)
     if price is None and reference in WHOLE_BOOK:
         price = _price_in_the_book(instrument, reference, side, quantity, known)
+        price = None if price is None else round(price, MOST_DECIMALS)  # it may be a quotient
     elif price is None:
         quote = known.quote(instrument)
         if quote is not None:

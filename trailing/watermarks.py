@@ -70,8 +70,11 @@ def take(wanted: Sequence[tuple[TrailingStop, Decimal | None]]) -> list[Watermar
     told = {
         "instruments": array(stop.instrument_id for stop, _ in wanted),
         "sides": array(stop.side for stop, _ in wanted),
-        "references": array(stop.reference for stop, _ in wanted),
-        "prices": array(None if _is_alone(stop) else best for stop, best in wanted),
+        # none for those that share with nobody, so that nothing is looked through for them
+        "references": array(
+            None if best is None or _is_alone(stop) else stop.reference for stop, best in wanted
+        ),
+        "prices": array(best for _, best in wanted),
     }
     (rows,) = prepared.run((_TAKE, told))
     marks: dict[tuple[int, str, str, Decimal], Watermark] = {}
@@ -125,7 +128,7 @@ def tidy() -> Tidied:
 
 @transaction.atomic
 def _tidy(instrument_id: int, done: Tidied) -> None:
-    """Tidy one instrument. Whose new stop has just taken one of these finds it gone, and takes another."""
+    """Tidy one instrument. Whoever has just taken one of these for a new stop may find it gone."""
     with connection.cursor() as cursor:
         cursor.execute(_HOLD, [instrument_id])
         cursor.execute(_EQUAL, {"instrument": instrument_id, "most": MOVED_AT_ONCE})

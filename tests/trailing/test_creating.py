@@ -10,6 +10,8 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from orders.models import Instrument
+from polytrader.prepared import run
+from tests.paper_process import wait_until
 from tests.rows import a_watermark, an_instrument, counted_runs, seen
 from tests.trailing.conftest import Arrange
 from tests.trailing.test_tick import in_threads
@@ -18,6 +20,10 @@ from trailing.maths import Trail
 from trailing.models import StopEvent, TrailingStop, Watermark
 from trailing.requests import StopRequest
 from trailing.tick import tick
+
+WAITING_FOR_ME = """
+SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))
+"""
 
 TEN_PERCENT = Trail.of_percent(Decimal(10))
 
@@ -75,6 +81,25 @@ def test_without_looking_again_a_new_stop_would_fire_from_a_peak_it_never_saw(
     before_the_lock(lambda: [tick([seen(token, "0.60")]), tick([seen(token, "0.55")])])
     create(a_request(token))
     assert tick([seen(token, "0.53")]).triggered == 1
+
+
+def test_a_peak_that_is_committed_while_it_waits_for_the_lock_is_no_best_price(token: Instrument):
+    """What the watermark is must be read after the wait, not with it."""
+    a_watermark(token, "sell", "0.50")
+    risen = threading.Event()
+
+    def act(index: int) -> Decimal | None:
+        if index:
+            risen.wait(10)
+            [stop] = create(a_request(token))
+            return stop.watermark_price
+        with transaction.atomic():
+            tick([seen(token, "0.60")])
+            risen.set()
+            wait_until(lambda: run((WAITING_FOR_ME, {}))[0])
+        return None
+
+    assert in_threads(2, act) == [None, Decimal("0.50")]
 
 
 def test_an_activation_price_reached_before_the_lock_makes_it_active(
