@@ -124,7 +124,7 @@ def _mark_sent(signed: Sequence[tuple[Order, SignedOrder]]) -> list[Order]:
 
 
 def _become_sent(order: Order, made: SignedOrder, now: datetime) -> None:
-    """The same in memory."""
+    """In memory alone; the caller writes it down."""
     order.status, order.sent_at, order.next_look_at = "sent", now, now + waits.LOOK_AGAIN
     order.order_id, order.payload = made.order_id, made.payload
 

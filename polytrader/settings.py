@@ -84,7 +84,8 @@ def _database(url: str | None) -> dict[str, Any]:
         "PORT": str(parts.port or ""),
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"connect_timeout": 3},
+        # A host that has vanished is given up within seconds, not minutes.
+        "OPTIONS": {"connect_timeout": 3, "tcp_user_timeout": 10_000, "keepalives_idle": 10},
     }
 
 

@@ -10,22 +10,23 @@ class DatabaseWrapper(PostgresWrapper):
     """Postgres by psycopg."""
 
     def init_connection_state(self) -> None:
-        """Let prepared statements keep their plan (`polytrader/prepared.py`): no other has one."""
+        """Have each prepared statement planned once (`polytrader/prepared.py`; Django has none).
+
+        Planning anew each time took twice as long as the tick of one instrument itself.
+        """
         super().init_connection_state()
         with self.cursor() as cursor:
             cursor.execute("SET plan_cache_mode = force_generic_plan")
-        if not self.get_autocommit():
-            self.commit()
 
     def is_usable(self) -> bool:
         """Whether the connection is alive; asked before the first query of a request or task.
 
-        A server says nothing unasked but that it goes away, and whoever went away has closed
-        the connection: only one that has something to read, or stopped halfway, is asked, as
-        Django asks them all.
+        A server says nothing unasked but that it goes away, and closes the connection then:
+        only one that has something to read, or stopped halfway, is asked, as Django asks them
+        all. A host that vanishes without a word is noticed by the first statement instead.
         """
         raw = self.connection
-        is_idle = not raw.closed and raw.info.transaction_status == TransactionStatus.IDLE
+        is_idle = raw.info.transaction_status == TransactionStatus.IDLE
         return (is_idle and not _has_something(raw.fileno())) or super().is_usable()
 
 

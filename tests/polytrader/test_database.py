@@ -38,7 +38,7 @@ def test_a_quiet_connection_is_not_asked():
 
 def test_one_that_the_server_has_ended_is_found_out():
     [(pid,)] = execute("SELECT pg_backend_pid()")
-    elsewhere(lambda: execute("SELECT pg_terminate_backend(%s)", pid))
+    elsewhere(lambda: execute("SELECT pg_terminate_backend(%s, 5000)", pid))
     assert not connection.is_usable()
     connection.close()
 

@@ -90,7 +90,7 @@ def test_a_thread_whose_connection_has_died_meanwhile_connects_anew():
     [[(pid,)]] = run(("SELECT pg_backend_pid()", {}))
 
     def end_it() -> None:
-        run(("SELECT pg_terminate_backend(%(pid)s)", {"pid": pid}))
+        run(("SELECT pg_terminate_backend(%(pid)s, 5000)", {"pid": pid}))
         connection.close()
 
     thread = threading.Thread(target=end_it)

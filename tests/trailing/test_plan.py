@@ -64,15 +64,26 @@ def _stop_indexes():
 
 
 @pytest.mark.parametrize("is_analyzed", [False, True])
-def test_claiming_uses_the_primary_key_without_being_pinned(is_analyzed):
-    """It is planned before it pins the plan of the next one."""
+def test_claiming_looks_instruments_up_by_their_ids_without_being_pinned(is_analyzed):
+    """It is planned before it pins the plan of the next one; the plan is the one for any values."""
     instruments = [an_instrument() for _ in range(300)]
+    names = ["ids", "bids", "asks", "lasts", "moments", "oldest"]
+    places = {name: f"${place}" for place, name in enumerate(names, start=1)}
+    arguments = {
+        **_arrays([seen(instruments[0], "0.40", moments(1)[0])]),
+        "oldest": str(STALE_AFTER),
+    }
+    values = ", ".join(f"%({name})s" for name in names)
     with connection.cursor() as cursor:
         if is_analyzed:
             cursor.execute("ANALYZE orders_instrument")
-        arguments = _arrays([seen(instruments[0], "0.40", moments(1)[0])])
-        cursor.execute(f"EXPLAIN {sql.CLAIM}", {**arguments, "oldest": str(STALE_AFTER)})
-        plan = "\n".join(row[0] for row in cursor.fetchall())
+        cursor.execute(f"PREPARE claim ({', '.join(['text'] * 6)}) AS {sql.CLAIM % places}")
+        try:
+            cursor.execute(f"EXPLAIN EXECUTE claim ({values})", arguments)
+            plan = "\n".join(row[0] for row in cursor.fetchall())
+        finally:
+            cursor.execute("DEALLOCATE claim")
+    assert "$6" in plan, plan
     assert plan.count("orders_instrument_pkey") == 2, plan
     assert "Seq Scan on orders_instrument" not in plan
 
