@@ -19,9 +19,11 @@ log = structlog.get_logger()
 _OPTIONS = [field.name for field in fields(Options)]
 
 _HOLD = """
-SELECT id, bid, ask, last, observed_at FROM orders_instrument
- WHERE id = ANY(%(ids)s::bigint[]) ORDER BY id FOR SHARE
+SELECT id, bid, ask, last, observed_at, set_config('enable_seqscan', 'off', true)
+  FROM orders_instrument WHERE id = ANY(%(ids)s::bigint[]) ORDER BY id FOR SHARE
 """
+"""The commit checks foreign keys by plans that the connection keeps: made while a table is small, they
+would read through all of it when it has grown, were they allowed to."""
 
 _MARKS = "SELECT id, price FROM trailing_watermark WHERE id = ANY(%(ids)s::bigint[])"
 """Run after `_HOLD`, it sees what was committed while that one waited."""
@@ -80,7 +82,7 @@ def _store(
         (_HOLD, {"ids": prepared.array(instruments)}),
         (_MARKS, {"ids": prepared.array(marks)}),
     )
-    prices = {pk: seen for pk, *seen in held}
+    prices = {pk: seen for pk, *seen, _ in held}
     for request in requests:
         seen = request.instrument
         seen.bid, seen.ask, seen.last, seen.observed_at = prices[seen.pk]
