@@ -76,16 +76,6 @@ def _columns(model: type[M]) -> Columns[M]:
     return Columns(model, "t")
 
 
-def insert(rows: Sequence[models.Model]) -> None:
-    """Insert new rows of one model in one statement, and give them their ids, in their order."""
-    if not rows:
-        return
-    sql, columns = insertion(rows)
-    (ids,) = run((f"{sql} RETURNING id", columns))
-    for row, (pk,) in zip(rows, ids, strict=True):
-        number(row, pk)
-
-
 def number(row: models.Model, pk: int) -> None:
     """Give a row its id, and take it for stored from now on."""
     row.pk, row._state.adding, row._state.db = pk, False, "default"

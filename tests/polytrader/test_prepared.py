@@ -1,12 +1,14 @@
 """Plain statements do what the queries do that they stand for."""
 
 import threading
+from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
 from django.db import DataError, connection, transaction
+from django.db.models import Model
 
-from polytrader.prepared import fetch, insert, run
+from polytrader.prepared import fetch, insertion, next_ids, number, run
 from tests.rows import a_stop, a_watermark, an_instrument
 from trailing.maths import Trail
 from trailing.models import TrailingStop, Watermark
@@ -14,11 +16,19 @@ from trailing.models import TrailingStop, Watermark
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_inserted_rows_have_their_ids_in_their_order_and_every_column():
+def store(rows: Sequence[Model]) -> None:
+    """Insert them with ids taken before."""
+    (ids,) = run((next_ids(type(rows[0])), {"count": len(rows)}))
+    for row, (pk,) in zip(rows, ids, strict=True):
+        number(row, pk)
+    run(insertion(rows))
+
+
+def test_inserted_rows_have_their_ids_and_every_column():
     instrument = an_instrument()
     prices = [Decimal(number) / 1000 for number in range(500, 0, -1)]
     marks = [Watermark(instrument=instrument, side="sell", price=price) for price in prices]
-    insert(marks)
+    store(marks)
     for mark in marks:
         stored = Watermark.objects.get(pk=mark.pk)
         assert (stored.price, stored.created_at) == (mark.price, mark.created_at)
@@ -37,7 +47,7 @@ def test_what_is_generated_is_left_to_the_database_and_null_stays_null():
     ]
     plain = [name for name in fields if not name.startswith("is_")]
     stop = TrailingStop(state_key="other", **{name: getattr(like, name) for name in plain})
-    insert([stop])
+    store([stop])
     stored = TrailingStop.objects.get(pk=stop.pk)
     assert all(getattr(stored, name) == getattr(like, name) for name in fields)
     assert stored.is_live
@@ -58,13 +68,13 @@ def test_fetched_rows_are_those_of_a_query():
     assert fetch(Watermark, "WHERE id = %(id)s", {"id": -1}) == []
 
 
-def test_a_text_that_is_too_long_is_refused_and_not_cut():
-    mark = a_watermark(an_instrument(), "sell", "0.5")
-    mark.pk, mark.reference = None, "x" * 200
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_text_that_is_too_long_is_refused_and_not_cut(count: int):
+    instrument, price = an_instrument(), Decimal("0.5")
+    told = {"instrument": instrument, "side": "sell", "reference": "x" * 200, "price": price}
     with pytest.raises(DataError), transaction.atomic():
-        insert([mark])
-    insert([])
-    assert Watermark.objects.count() == 1
+        store([Watermark(**told) for _ in range(count)])
+    assert not Watermark.objects.exists()
 
 
 def test_a_failed_statement_fails_those_after_it_and_leaves_the_connection_usable():
