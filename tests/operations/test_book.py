@@ -262,7 +262,9 @@ def test_all_positions_at_once_agree_with_each_for_itself(
     )
     Position.objects.filter(asset="collateral").update(pending_outflow=outflow)
     positions = list(Position.objects.all())
-    reserved, sellable = reserving.reserved(positions), reserving.sellable(positions)
+    with counted_runs() as runs:
+        reserved, sellable = reserving.reserved(positions), reserving.sellable(positions)
+    assert runs.call_count == 2
     assert reserved == {one.asset: one.reserved() for one in positions}
     assert sellable == {one.asset: one.sellable() for one in positions}
 
